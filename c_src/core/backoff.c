@@ -1,5 +1,7 @@
 #include "core/backoff.h"
 
+#include <limits.h>
+
 void muster_backoff_init(struct muster_backoff *backoff, uint32_t first_ms, uint32_t cap_ms) {
     backoff->first_ms = first_ms;
     backoff->cap_ms = cap_ms;
@@ -16,7 +18,7 @@ uint32_t muster_backoff_next(struct muster_backoff *backoff, uint32_t random) {
     if (full > backoff->cap_ms) {
         full = backoff->cap_ms;
     }
-    backoff->failures++;
+    backoff->failures += backoff->failures < UINT_MAX;
     uint32_t half = (uint32_t)(full / 2);
     return (uint32_t)full - (half > 0 ? random % (half + 1) : 0);
 }

@@ -35,11 +35,11 @@ size_t muster_epmd_port_request(uint8_t *out, const struct muster_node_name *nam
 }
 
 int muster_epmd_parse_alive(struct muster_slice in, struct muster_epmd_alive *result) {
+    if (in.len > 0 && in.data[0] != ALIVE2_X_RESP && in.data[0] != ALIVE2_RESP) {
+        return MUSTER_E_MALFORMED;
+    }
     if (in.len < 2) {
         return 0;
-    }
-    if (in.data[0] != ALIVE2_X_RESP && in.data[0] != ALIVE2_RESP) {
-        return MUSTER_E_MALFORMED;
     }
     if (in.data[1] != 0) {
         *result = (struct muster_epmd_alive){.accepted = 0};
@@ -55,11 +55,11 @@ int muster_epmd_parse_alive(struct muster_slice in, struct muster_epmd_alive *re
 }
 
 int muster_epmd_parse_port(struct muster_slice in, struct muster_epmd_port *result) {
+    if (in.len > 0 && in.data[0] != PORT2_RESP) {
+        return MUSTER_E_MALFORMED;
+    }
     if (in.len < 2) {
         return 0;
-    }
-    if (in.data[0] != PORT2_RESP) {
-        return MUSTER_E_MALFORMED;
     }
     *result = (struct muster_epmd_port){.known = in.data[1] == 0};
     if (!result->known) {

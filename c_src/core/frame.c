@@ -112,7 +112,10 @@ static int start_draining(struct muster_frame_reader *reader, struct muster_slic
 
 int muster_frame_next(struct muster_frame_reader *reader, struct muster_slice *in,
                       struct muster_slice *frame) {
-    if (drain(reader, in) || !read_header(reader, in)) {
+    if (reader->header_have == 0) {
+        give_back(reader);
+    }
+    if (in->len == 0 || drain(reader, in) || !read_header(reader, in)) {
         return MUSTER_FRAME_MORE;
     }
     if (reader->want > reader->limit) {
@@ -125,9 +128,6 @@ int muster_frame_next(struct muster_frame_reader *reader, struct muster_slice *i
     }
     if (in->len == 0) {
         return MUSTER_FRAME_MORE;
-    }
-    if (reader->have == 0) {
-        give_back(reader);
     }
     int error = append(reader, in);
     if (error != 0) {
