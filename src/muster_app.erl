@@ -1,14 +1,19 @@
-%% @doc The OTP application: starts the top supervisor.
+%% @private
+%% The OTP application: checks its environment, starts the top supervisor.
 -module(muster_app).
 
 -behaviour(application).
 
 -export([start/2, stop/1]).
 
-%% @private
 start(_Type, _Args) ->
-    muster_sup:start_link().
+    case muster_cnode:options(application:get_all_env(muster)) of
+        {ok, Options} ->
+            muster_telemetry:load(),
+            muster_sup:start_link(Options);
+        {error, Invalid} ->
+            {error, Invalid}
+    end.
 
-%% @private
 stop(_State) ->
     ok.

@@ -1,15 +1,22 @@
-%% @doc The top supervisor of the application.
+%% @private
+%% The top supervisor of the application.
 -module(muster_sup).
 
 -behaviour(supervisor).
 
--export([start_link/0]).
+-export([start_link/1]).
 -export([init/1]).
 
--spec start_link() -> supervisor:startlink_ret().
-start_link() ->
-    supervisor:start_link({local, ?MODULE}, ?MODULE, []).
+%% Options as checked by muster_cnode:options/1.
+-spec start_link(#{atom() => term()}) -> supervisor:startlink_ret().
+start_link(Options) ->
+    supervisor:start_link({local, ?MODULE}, ?MODULE, Options).
 
-%% @private
-init([]) ->
-    {ok, {#{strategy => one_for_one, intensity => 10, period => 60}, []}}.
+init(Options) ->
+    Cnode = #{
+        id => muster_cnode,
+        start => {muster_cnode, start_link, [Options]},
+        %% The C node's orderly leave takes up to 4 s before it is ended by force.
+        shutdown => 5000
+    },
+    {ok, {#{strategy => one_for_one, intensity => 10, period => 60}, [Cnode]}}.

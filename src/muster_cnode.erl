@@ -1,0 +1,600 @@
+%% @doc The BEAM's side of the C node: starts it, restarts it, and carries requests and events
+%% between it and the services that use it. The protocol is in `docs/control-port.md'.
+%%
+%% A service (a process) calls {@link register/3} and then gets, as messages:
+%% <ul>
+%% <li>`{muster_cnode, up, Generation}': a C node is there and knows nothing of the service yet.
+%%     Sent at once if one is up, and again after each restart, with a higher generation: the
+%%     service then pushes its state.</li>
+%% <li>`{muster_cnode, down, Generation, Reason}': it is gone, or (at once after registering)
+%%     not there; `Reason' is `unavailable' where there is none for this platform.</li>
+%% <li>`{muster_cnode, event, Service, Key, Event}'.</li>
+%% </ul>
+%% Requests are answered exactly once. Those that are outstanding when the C node goes are
+%% answered `{error, cnode_down}'.
+%%
+%% == Configuration of the application `muster' ==
+%% <dl>
+%% <dt>`cnode'</dt><dd>`enabled' (default) or `disabled': whether to start a C node.</dd>
+%% <dt>`cnode_path'</dt><dd>The program's path; default: `muster_node' in the application's
+%%     `priv' directory.</dd>
+%% <dt>`heartbeat_ms'</dt><dd>Interval of the C node's heartbeats, 10..60000 ms, default 500.</dd>
+%% <dt>`heartbeat_limit'</dt><dd>A C node silent that long is killed and restarted; 20..600000 ms,
+%%     at least twice `heartbeat_ms', default 3000. Shorter finds a hung C node sooner, longer
+%%     forgives a busier machine.</dd>
+%% </dl>
+-module(muster_cnode).
+
+-behaviour(gen_server).
+
+-export([
+    start_link/1,
+    options/1,
+    available/0,
+    call/3, call/4,
+    send_request/4,
+    cast/3,
+    register/2, register/3,
+    unregister/2
+]).
+-export([
+    init/1,
+    handle_continue/2,
+    handle_call/3,
+    handle_cast/2,
+    handle_info/2,
+    terminate/2
+]).
+
+-export_type([service/0, key/0, reply_to/0, result/0, on_exit/0, generation/0]).
+
+-compile({no_auto_import, [register/2, unregister/1]}).
+
+-include_lib("kernel/include/file.hrl").
+-include_lib("kernel/include/logger.hrl").
+
+-define(PROTOCOL, 1).
+-define(CALL_TIMEOUT_MS, 5000).
+-define(BACKOFF_MIN_MS, 100).
+-define(BACKOFF_MAX_MS, 5000).
+%% A C node that lived that long is taken for a working one: its end starts at the shortest
+%% back-off again.
+-define(STABLE_MS, 5000).
+%% How often the cookie is looked at while a peer refuses ours; the BEAM tells nobody of a change.
+-define(COOKIE_CHECK_MS, 1000).
+-define(STOP_MS, 4000).
+-define(LOG_META, #{domain => [muster]}).
+
+-type service() :: atom().
+-type key() :: term().
+-type generation() :: non_neg_integer().
+-type reply_to() :: {from, gen_server:from()} | {message, pid(), Tag :: term()}.
+-type result() :: {ok, term()} | {error, term()}.
+-type on_exit() :: none | {Op :: atom(), Arg :: term()}.
+-type phase() ::
+    %% none for this platform, or none wanted
+    unavailable
+    %% between two
+    | down
+    %% started, configured, not heard of yet: requests are accepted, they wait in the pipe
+    | starting
+    | up
+    %% told to leave, its exit is awaited
+    | stopping.
+
+-record(state, {
+    options :: #{atom() => term()},
+    phase = down :: phase(),
+    down_reason = starting :: term(),
+    generation = 0 :: generation(),
+    owner :: pid() | undefined,
+    os_pid :: pos_integer() | undefined,
+    up_since = 0 :: integer(),
+    backoff = ?BACKOFF_MIN_MS :: pos_integer(),
+    next_id = 1 :: pos_integer(),
+    requests = #{} :: #{pos_integer() => reply_to() | distribute},
+    keys = #{} :: #{{service(), key()} => #{pid() => on_exit()}},
+    pids = #{} :: #{pid() => reference()},
+    %% The BEAM node's name that the C node was given.
+    distributed :: node() | undefined,
+    %% Cookies as sent: of the cluster, and of nodes with their own.
+    cookies = #{} :: #{all | binary() => atom()},
+    %% Peers that refuse our cookie.
+    mismatched = #{} :: #{binary() => true}
+}).
+
+%%% Interface
+
+%% @private
+-spec start_link(#{atom() => term()}) -> gen_server:start_ret().
+start_link(Options) ->
+    gen_server:start_link({local, ?MODULE}, ?MODULE, Options, []).
+
+%% @private
+%% The application's environment, checked.
+-spec options([{atom(), term()}]) -> {ok, #{atom() => term()}} | {error, muster_options:invalid()}.
+options(Env) ->
+    Table = #{
+        cnode => muster_options:one_of(enabled, [enabled, disabled]),
+        cnode_path => {undefined, fun is_path/1, <<"a path, as a string or binary">>},
+        heartbeat_ms => muster_options:integer(500, {10, 60000}, "milliseconds"),
+        heartbeat_limit => muster_options:integer(3000, {20, 600000}, "milliseconds")
+    },
+    case muster_options:check(maps:with(maps:keys(Table), maps:from_list(Env)), Table) of
+        {ok, #{heartbeat_ms := Interval, heartbeat_limit := Limit}} when Limit < 2 * Interval ->
+            {error, {invalid_option, heartbeat_limit, Limit, <<"at least twice heartbeat_ms">>}};
+        Checked ->
+            Checked
+    end.
+
+is_path(Path) when is_binary(Path) -> Path =/= <<>>;
+is_path(Path) -> Path =/= [] andalso io_lib:char_list(Path).
+
+%% @doc Whether there is a C node for this platform, running or about to be restarted. `false' too
+%% when the application `muster' is not started.
+-spec available() -> boolean().
+available() ->
+    try
+        gen_server:call(?MODULE, available)
+    catch
+        exit:_ -> false
+    end.
+
+%% @doc Calls an operation of a C node's service; waits at most 5 s.
+-spec call(service(), Op :: atom(), Arg :: term()) -> result().
+call(Service, Op, Arg) ->
+    call(Service, Op, Arg, ?CALL_TIMEOUT_MS).
+
+%% @doc The same with a time-out in milliseconds. Errors beside the operation's own: `timeout',
+%% `cnode_down' (about to be restarted), `unavailable' (no C node for this platform),
+%% `not_started' (the application `muster' is not started).
+-spec call(service(), Op :: atom(), Arg :: term(), timeout()) -> result().
+call(Service, Op, Arg, Timeout) ->
+    try
+        gen_server:call(?MODULE, {call, Service, Op, Arg}, Timeout)
+    catch
+        exit:{timeout, _} -> {error, timeout};
+        exit:{noproc, _} -> {error, not_started};
+        exit:_ -> {error, cnode_down}
+    end.
+
+%% @doc Requests without waiting. `{from, From}': the reply goes straight to the caller of a
+%% `gen_server' that got `From' in `handle_call'. `{message, Pid, Tag}': `Pid' gets
+%% `{muster_cnode, reply, Tag, Result}'. If this server is not running, no reply ever comes: a
+%% process that must know monitors it, as {@link register/3} does.
+-spec send_request(reply_to(), service(), Op :: atom(), Arg :: term()) -> ok.
+send_request(ReplyTo, Service, Op, Arg) ->
+    gen_server:cast(?MODULE, {request, ReplyTo, Service, Op, Arg}).
+
+%% @doc Sends an operation whose answer nobody wants. Lost while the C node is down.
+-spec cast(service(), Op :: atom(), Arg :: term()) -> ok.
+cast(Service, Op, Arg) ->
+    gen_server:cast(?MODULE, {cast, Service, Op, Arg}).
+
+%% @equiv register(Service, Key, none)
+-spec register(service(), key()) -> reference().
+register(Service, Key) ->
+    register(Service, Key, none).
+
+%% @doc Registers the calling process for a service's events under a key. Returns a monitor of
+%% this server, at once: on its `DOWN' message, which also comes when the server is not running,
+%% register again. `OnExit' is an operation sent to the C node when the process exits or
+%% unregisters and nobody else has the same key, so that no state is left behind.
+-spec register(service(), key(), on_exit()) -> reference().
+register(Service, Key, OnExit) ->
+    Monitor = erlang:monitor(process, ?MODULE),
+    gen_server:cast(?MODULE, {register, self(), Service, Key, OnExit}),
+    Monitor.
+
+%% @doc Undoes {@link register/3}; the monitor stays the caller's to remove.
+-spec unregister(service(), key()) -> ok.
+unregister(Service, Key) ->
+    gen_server:cast(?MODULE, {unregister, self(), Service, Key}).
+
+%%% The server
+
+%% @private
+init(Options) ->
+    process_flag(trap_exit, true),
+    %% For the node's own coming alive; other nodes' are the services' matter.
+    net_kernel:monitor_nodes(true),
+    {ok, #state{options = Options}, {continue, start}}.
+
+%% @private
+handle_continue(start, S) ->
+    {noreply, start_cnode(S)}.
+
+%% @private
+handle_call(available, _From, S) ->
+    {reply, S#state.phase =/= unavailable, S};
+handle_call({call, Service, Op, Arg}, From, S) ->
+    {noreply, request({from, From}, Service, Op, Arg, S)};
+handle_call(_, _From, S) ->
+    {reply, {error, unknown_call}, S}.
+
+%% @private
+handle_cast({request, ReplyTo, Service, Op, Arg}, S) ->
+    {noreply, request(ReplyTo, Service, Op, Arg, S)};
+handle_cast({cast, Service, Op, Arg}, S) ->
+    {noreply, cast_to_cnode(Service, Op, Arg, S)};
+handle_cast({register, Pid, Service, Key, OnExit}, S) ->
+    {noreply, add_service(Pid, {Service, Key}, OnExit, S)};
+handle_cast({unregister, Pid, Service, Key}, S) ->
+    {noreply, remove_key(Pid, {Service, Key}, S)};
+handle_cast(_, S) ->
+    {noreply, S}.
+
+%% @private
+handle_info({muster_port_owner, Owner, What}, #state{owner = Owner} = S) ->
+    case What of
+        {frame, Binary} -> {noreply, frame(Binary, S)};
+        hung -> {noreply, went_down(hung, S)}
+    end;
+handle_info({'EXIT', Owner, Reason}, #state{owner = Owner} = S) ->
+    {noreply, owner_exited(Reason, S)};
+handle_info({'DOWN', _, process, {muster_port_owner, _}, _}, #state{owner = undefined} = S) ->
+    {noreply, start_cnode(S)};
+handle_info(restart, #state{owner = undefined} = S) ->
+    {noreply, start_cnode(S)};
+handle_info({'DOWN', _, process, Pid, _}, S) ->
+    {noreply, remove_service(Pid, S)};
+handle_info({nodeup, Node}, S) when Node =:= node() ->
+    {noreply, distribute(S)};
+handle_info({nodedown, Node}, #state{distributed = Node} = S) ->
+    {noreply, leave_cluster(S)};
+handle_info(check_cookies, S) ->
+    {noreply, check_cookies(S)};
+handle_info({'EXIT', Pid, Reason}, #state{owner = Owner} = S) when Pid =/= Owner, is_pid(Pid) ->
+    %% Linked to nobody but the owner and the supervisor, whose exits must end this process.
+    case Reason of
+        normal -> {noreply, S};
+        _ -> {stop, Reason, S}
+    end;
+handle_info(_, S) ->
+    {noreply, S}.
+
+%% @private
+terminate(_Reason, #state{owner = undefined}) ->
+    ok;
+terminate(_Reason, #state{owner = Owner}) ->
+    muster_port_owner:stop(Owner),
+    receive
+        {'EXIT', Owner, _} -> ok
+    after ?STOP_MS ->
+        exit(Owner, kill)
+    end.
+
+%%% Starting and ending the C node
+
+start_cnode(#state{options = Options} = S) ->
+    case executable(Options) of
+        {ok, Path} -> start_cnode(Path, S);
+        {error, Why} -> unavailable(Why, S)
+    end.
+
+executable(#{cnode := disabled}) ->
+    {error, "disabled by the option cnode"};
+executable(#{cnode_path := undefined}) ->
+    case code:priv_dir(muster) of
+        {error, bad_name} -> {error, "the application's priv directory is not to be found"};
+        Dir -> is_executable(filename:join(Dir, "muster_node"))
+    end;
+executable(#{cnode_path := Path}) ->
+    is_executable(Path).
+
+is_executable(Path) ->
+    case file:read_file_info(Path) of
+        {ok, #file_info{type = regular, mode = Mode}} when Mode band 8#111 =/= 0 ->
+            {ok, Path};
+        {ok, _} ->
+            {error, io_lib:format("~ts is no executable file", [Path])};
+        {error, Reason} ->
+            {error, io_lib:format("~ts: ~ts", [Path, file:format_error(Reason)])}
+    end.
+
+unavailable(Why, S) ->
+    ?LOG_NOTICE("muster runs without a C node: ~ts", [Why], ?LOG_META),
+    notify({muster_cnode, down, S#state.generation, unavailable}, S),
+    S#state{phase = unavailable, down_reason = unavailable}.
+
+start_cnode(Path, #state{options = Options} = S) ->
+    case muster_port_owner:start_link(Options#{path => Path}) of
+        {ok, Owner, OsPid} ->
+            configure(S#state{
+                phase = starting,
+                generation = erlang:unique_integer([positive, monotonic]),
+                owner = Owner,
+                os_pid = OsPid,
+                distributed = undefined
+            });
+        {error, {already_started, _}} ->
+            %% Of a predecessor of this process: its C node is still leaving.
+            erlang:monitor(process, muster_port_owner),
+            S;
+        {error, Reason} ->
+            ?LOG_ERROR("muster's C node ~ts cannot be started: ~0tp", [Path, Reason], ?LOG_META),
+            restart_later(S)
+    end.
+
+configure(#state{options = #{heartbeat_ms := Interval}} = S) ->
+    send({configure, ?PROTOCOL, #{heartbeat_ms => Interval}}, S),
+    distribute(S).
+
+owner_exited(Reason, #state{phase = stopping} = S) ->
+    start_cnode(gone(Reason, S));
+owner_exited(Reason, S) ->
+    restart_later(gone(Reason, went_down(Reason, S))).
+
+gone(Reason, #state{os_pid = OsPid} = S) ->
+    case Reason of
+        {exited, _} -> ok;
+        hung -> ok;
+        normal -> ok;
+        %% The owner itself was killed or failed, and may have left its C node behind.
+        _ -> muster_os_process:kill(OsPid)
+    end,
+    S#state{owner = undefined, os_pid = undefined}.
+
+restart_later(#state{backoff = Backoff} = S) ->
+    erlang:send_after(Backoff, self(), restart),
+    S#state{backoff = min(2 * Backoff, ?BACKOFF_MAX_MS)}.
+
+went_down(_Reason, #state{phase = down} = S) ->
+    S;
+went_down(Reason, S) ->
+    ?LOG_WARNING("muster's C node is down (~0tp); it will be restarted", [Reason], ?LOG_META),
+    leave_phase(down, Reason, S).
+
+leave_phase(Phase, Reason, #state{phase = Was, generation = Generation} = S) ->
+    maps:foreach(fun(_, ReplyTo) -> reply(ReplyTo, {error, cnode_down}) end, S#state.requests),
+    UptimeMs = now_ms() - S#state.up_since,
+    case Was of
+        up ->
+            notify({muster_cnode, down, Generation, Reason}, S),
+            muster_telemetry:execute(
+                [muster, cnode, down],
+                #{system_time => erlang:system_time(), uptime_ms => UptimeMs},
+                #{generation => Generation, reason => Reason}
+            );
+        _ ->
+            ok
+    end,
+    S#state{
+        phase = Phase,
+        down_reason = Reason,
+        requests = #{},
+        cookies = #{},
+        mismatched = #{},
+        backoff = backoff(Was, UptimeMs, S)
+    }.
+
+backoff(up, UptimeMs, _) when UptimeMs >= ?STABLE_MS -> ?BACKOFF_MIN_MS;
+backoff(_, _, #state{backoff = Backoff}) -> Backoff.
+
+%%% Distribution
+
+%% Tells the C node which cluster to join. A name that it cannot take over (the BEAM node was
+%% renamed) needs a new one.
+distribute(#state{phase = Phase} = S) when Phase =/= starting, Phase =/= up ->
+    S;
+distribute(#state{distributed = Node} = S) when Node =:= node() ->
+    S;
+distribute(#state{distributed = undefined} = S) ->
+    case muster_distribution:config() of
+        not_alive ->
+            S;
+        {ok, Config} ->
+            S1 = S#state{distributed = node(), cookies = #{all => erlang:get_cookie()}},
+            request(distribute, node, distribute, Config, S1);
+        {error, Reason} ->
+            ?LOG_ERROR(
+                "muster's C node stays out of the cluster: ~ts",
+                [muster_distribution:format_error(Reason)],
+                ?LOG_META
+            ),
+            S
+    end;
+distribute(S) ->
+    leave_cluster(S).
+
+leave_cluster(#state{owner = Owner} = S) when is_pid(Owner) ->
+    muster_port_owner:stop(Owner),
+    (leave_phase(stopping, renamed, S))#state{distributed = undefined};
+leave_cluster(S) ->
+    S.
+
+%%% Cookies
+
+peer_event({peer, Node, cookie_mismatch, _}, #state{mismatched = Mismatched} = S) ->
+    map_size(Mismatched) =:= 0 andalso schedule_cookie_check(),
+    refresh_cookie(Node, S#state{mismatched = Mismatched#{Node => true}});
+peer_event({peer, Node, _, _}, #state{mismatched = Mismatched} = S) ->
+    S#state{mismatched = maps:remove(Node, Mismatched)};
+peer_event(_, S) ->
+    S.
+
+schedule_cookie_check() ->
+    erlang:send_after(?COOKIE_CHECK_MS, self(), check_cookies).
+
+check_cookies(#state{mismatched = Mismatched} = S) when map_size(Mismatched) =:= 0 ->
+    S;
+check_cookies(#state{mismatched = Mismatched} = S) ->
+    schedule_cookie_check(),
+    lists:foldl(fun refresh_cookie/2, S, maps:keys(Mismatched)).
+
+%% Sends the cookie for a node if it differs from what was sent before.
+refresh_cookie(_Node, #state{distributed = undefined} = S) ->
+    S;
+refresh_cookie(Node, S) ->
+    S1 = refresh(all, erlang:get_cookie(), #{}, S),
+    All = maps:get(all, S1#state.cookies),
+    case cookie_of(Node, All) of
+        All when not is_map_key(Node, S1#state.cookies) -> S1;
+        Own -> refresh(Node, Own, #{node => Node}, S1)
+    end.
+
+refresh(Whose, Cookie, Arg, #state{cookies = Cookies} = S) ->
+    case {Cookies, muster_distribution:cookie(Cookie)} of
+        {#{Whose := Cookie}, _} ->
+            S;
+        {_, {ok, Binary}} ->
+            S1 = S#state{cookies = Cookies#{Whose => Cookie}},
+            cast_to_cnode(node, set_cookie, Arg#{cookie => Binary}, S1);
+        {_, {error, _}} ->
+            S
+    end.
+
+%% A node with a cookie of its own has been named by the user, so its atom exists.
+cookie_of(Node, Default) ->
+    try
+        erlang:get_cookie(binary_to_existing_atom(Node, utf8))
+    catch
+        error:_ -> Default
+    end.
+
+%%% Frames from the C node
+
+frame(Binary, S) ->
+    %% It is our own program, and its names are binaries by protocol: no atoms from the network.
+    try binary_to_term(Binary) of
+        Term -> term(Term, S)
+    catch
+        error:badarg ->
+            ?LOG_WARNING("muster's C node sent a malformed frame", [], ?LOG_META),
+            S
+    end.
+
+term({reply, Id, Result}, #state{requests = Requests} = S) ->
+    case maps:take(Id, Requests) of
+        {ReplyTo, Rest} -> answered(ReplyTo, Result, S#state{requests = Rest});
+        error -> S
+    end;
+term({event, node, peers, Event}, S) ->
+    notify_key({node, peers}, Event, S),
+    peer_event(Event, S);
+term({event, Service, Key, Event}, S) ->
+    notify_key({Service, Key}, Event, S),
+    S;
+term({log, Level, Text}, S) ->
+    logger:log(Level, "~ts", [Text], ?LOG_META),
+    S;
+term({hello, ?PROTOCOL, Info}, #state{phase = starting} = S) ->
+    came_up(Info, S);
+term({hello, Version, _}, #state{owner = Owner} = S) ->
+    ?LOG_ERROR("muster's C node speaks version ~0tp of the control protocol, expected ~b",
+        [Version, ?PROTOCOL], ?LOG_META),
+    muster_port_owner:stop(Owner),
+    S;
+term({refused, Reason}, S) ->
+    ?LOG_ERROR("muster's C node refused its configuration: ~ts", [Reason], ?LOG_META),
+    S;
+term(Term, S) ->
+    ?LOG_WARNING("muster's C node sent an unknown frame: ~0tP", [Term, 20], ?LOG_META),
+    S.
+
+came_up(Info, #state{generation = Generation, os_pid = OsPid} = S) ->
+    notify({muster_cnode, up, Generation}, S),
+    muster_telemetry:execute(
+        [muster, cnode, up],
+        #{system_time => erlang:system_time()},
+        #{
+            generation => Generation,
+            os_pid => OsPid,
+            version => maps:get(version, Info, <<>>)
+        }
+    ),
+    S#state{phase = up, up_since = now_ms()}.
+
+answered(distribute, {error, Reason}, S) ->
+    ?LOG_ERROR("muster's C node cannot join the cluster: ~0tp", [Reason], ?LOG_META),
+    S;
+answered(ReplyTo, Result, S) ->
+    reply(ReplyTo, Result),
+    S.
+
+%%% Requests
+
+request(ReplyTo, _, _, _, #state{phase = unavailable} = S) ->
+    reply(ReplyTo, {error, unavailable}),
+    S;
+request(ReplyTo, _, _, _, #state{phase = Phase} = S) when Phase =:= down; Phase =:= stopping ->
+    reply(ReplyTo, {error, cnode_down}),
+    S;
+request(ReplyTo, Service, Op, Arg, #state{next_id = Id, requests = Requests} = S) ->
+    send({call, Id, Service, Op, Arg}, S),
+    S#state{next_id = Id + 1, requests = Requests#{Id => ReplyTo}}.
+
+cast_to_cnode(Service, Op, Arg, #state{phase = Phase} = S) when Phase =:= up; Phase =:= starting ->
+    send({cast, Service, Op, Arg}, S),
+    S;
+cast_to_cnode(_, _, _, S) ->
+    S.
+
+send(Term, #state{owner = Owner}) ->
+    muster_port_owner:send(Owner, term_to_binary(Term)).
+
+reply({from, From}, Result) ->
+    gen_server:reply(From, Result);
+reply({message, Pid, Tag}, Result) ->
+    Pid ! {muster_cnode, reply, Tag, Result},
+    ok;
+reply(distribute, _) ->
+    ok.
+
+%%% Services
+
+add_service(Pid, ServiceKey, OnExit, #state{keys = Keys, pids = Pids} = S) ->
+    Pid ! presence(S),
+    Monitor =
+        case Pids of
+            #{Pid := Known} -> Known;
+            #{} -> erlang:monitor(process, Pid)
+        end,
+    Members = maps:get(ServiceKey, Keys, #{}),
+    S#state{
+        keys = Keys#{ServiceKey => Members#{Pid => OnExit}},
+        pids = Pids#{Pid => Monitor}
+    }.
+
+presence(#state{phase = up, generation = Generation}) ->
+    {muster_cnode, up, Generation};
+presence(#state{down_reason = Reason, generation = Generation}) ->
+    {muster_cnode, down, Generation, Reason}.
+
+remove_service(Pid, #state{keys = Keys} = S) ->
+    Of = [ServiceKey || {ServiceKey, #{Pid := _}} <- maps:to_list(Keys)],
+    lists:foldl(fun(ServiceKey, Acc) -> remove_key(Pid, ServiceKey, Acc) end, S, Of).
+
+remove_key(Pid, {Service, _} = ServiceKey, #state{keys = Keys} = S) ->
+    case maps:take(Pid, maps:get(ServiceKey, Keys, #{})) of
+        error ->
+            S;
+        {OnExit, Others} when map_size(Others) =:= 0 ->
+            clean_up(Service, OnExit, forget(Pid, S#state{keys = maps:remove(ServiceKey, Keys)}));
+        {_, Others} ->
+            forget(Pid, S#state{keys = Keys#{ServiceKey => Others}})
+    end.
+
+%% Drops the monitor of a process that has no key left.
+forget(Pid, #state{keys = Keys, pids = Pids} = S) ->
+    case lists:any(fun(Members) -> is_map_key(Pid, Members) end, maps:values(Keys)) of
+        true ->
+            S;
+        false ->
+            {Monitor, Rest} = maps:take(Pid, Pids),
+            erlang:demonitor(Monitor, [flush]),
+            S#state{pids = Rest}
+    end.
+
+clean_up(_Service, none, S) -> S;
+clean_up(Service, {Op, Arg}, S) -> cast_to_cnode(Service, Op, Arg, S).
+
+notify(Message, #state{pids = Pids}) ->
+    maps:foreach(fun(Pid, _) -> Pid ! Message end, Pids).
+
+notify_key({Service, Key} = ServiceKey, Event, #state{keys = Keys}) ->
+    Members = maps:get(ServiceKey, Keys, #{}),
+    maps:foreach(fun(Pid, _) -> Pid ! {muster_cnode, event, Service, Key, Event} end, Members).
+
+now_ms() ->
+    erlang:monotonic_time(millisecond).

@@ -1,0 +1,33 @@
+%% @doc Telemetry where the application has it: events go to `telemetry:execute/3' if that module
+%% can be loaded, and nowhere otherwise. muster itself does not depend on it.
+%%
+%% == Events ==
+%% <ul>
+%% <li>`[muster, cnode, up]': measurements `#{system_time}' (native units), metadata
+%%     `#{generation, os_pid, version}'.</li>
+%% <li>`[muster, cnode, down]': measurements `#{system_time, uptime_ms}', metadata
+%%     `#{generation, reason}'.</li>
+%% <li>`[muster, node_monitor, status_change]': measurements `#{system_time}', metadata
+%%     `#{monitor, node, from, to}'.</li>
+%% </ul>
+-module(muster_telemetry).
+
+-export([load/0, execute/3]).
+
+-define(MODULE_CALLED, telemetry).
+
+%% @private
+%% Called once at the application's start: in interactive mode a module that nobody called yet
+%% is not loaded, and looking for it on the code path at each event would be slow.
+-spec load() -> ok.
+load() ->
+    _ = code:ensure_loaded(?MODULE_CALLED),
+    ok.
+
+%% @doc Emits an event if `telemetry' is there.
+-spec execute([atom()], #{atom() => number()}, map()) -> ok.
+execute(Event, Measurements, Metadata) ->
+    case erlang:function_exported(?MODULE_CALLED, execute, 3) of
+        true -> apply(?MODULE_CALLED, execute, [Event, Measurements, Metadata]);
+        false -> ok
+    end.
