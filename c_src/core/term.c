@@ -14,7 +14,6 @@ enum tag {
     NEWER_REFERENCE = 90,
     SMALL_INTEGER = 97,
     INTEGER = 98,
-    FLOAT = 99,
     ATOM = 100,
     REFERENCE = 101,
     PORT = 102,
@@ -155,10 +154,63 @@ static int container(struct checker *c, unsigned bytes, uint64_t per, uint64_t m
     return error != 0 ? error : push(c, n * per + more, 0);
 }
 
+/* An integer where the format demands a small one, as ei does not take another there. */
+static int integer(struct checker *c) {
+    uint32_t tag;
+    int error = take(c, 1, &tag);
+    if (error != 0) {
+        return error;
+    }
+    switch (tag) {
+    case SMALL_INTEGER:
+        return skip(c, 1);
+    case INTEGER:
+        return skip(c, 4);
+    default:
+        return MUSTER_E_MALFORMED;
+    }
+}
+
+static int pid(struct checker *c) {
+    uint32_t tag;
+    int error = take(c, 1, &tag);
+    if (error != 0) {
+        return error;
+    }
+    switch (tag) {
+    case PID:
+        return atom_then(c, 4 + 4 + 1);
+    case NEW_PID:
+        return atom_then(c, 4 + 4 + 4);
+    default:
+        return MUSTER_E_MALFORMED;
+    }
+}
+
+/* Module, function, arity. */
+static int external_fun(struct checker *c) {
+    int error = atom_then(c, 0);
+    if (error == 0) {
+        error = atom_then(c, 0);
+    }
+    return error != 0 ? error : integer(c);
+}
+
+/* Module, old index, old uniq, the creator. */
+static int fun_origin(struct checker *c) {
+    int error = atom_then(c, 0);
+    if (error == 0) {
+        error = integer(c);
+    }
+    if (error == 0) {
+        error = integer(c);
+    }
+    return error != 0 ? error : pid(c);
+}
+
 /*
- * Size:32, arity:8, uniq:16 bytes, index:32, free variables:32, then module, old index, old uniq,
- * the creator's pid and the free variables as terms. ei skips a fun by its size, so the size must
- * be true.
+ * Size:32, arity:8, uniq:16 bytes, index:32, free variables:32, the origin, and the free variables
+ * as terms. ei skips these by the size, so the size must be true.
  */
 static int fun(struct checker *c) {
     uint32_t size, free_variables;
@@ -170,7 +222,16 @@ static int fun(struct checker *c) {
     if (error == 0) {
         error = take(c, 4, &free_variables);
     }
-    return error != 0 ? error : push(c, 4 + (uint64_t)free_variables, start + size);
+    if (error == 0) {
+        error = fun_origin(c);
+    }
+    if (error != 0) {
+        return error;
+    }
+    if (free_variables == 0) {
+        return c->at == start + size ? 0 : MUSTER_E_MALFORMED;
+    }
+    return push(c, free_variables, start + size);
 }
 
 static int bit_binary(struct checker *c) {
@@ -199,8 +260,6 @@ static int term(struct checker *c) {
         return skip(c, 1);
     case INTEGER:
         return skip(c, 4);
-    case FLOAT:
-        return skip(c, 31);
     case NEW_FLOAT:
         return skip(c, 8);
     case ATOM:
@@ -245,7 +304,7 @@ static int term(struct checker *c) {
     case MAP:
         return container(c, 4, 2, 0);
     case EXPORT:
-        return push(c, 3, 0);
+        return external_fun(c);
     case NEW_FUN:
         return fun(c);
     default:

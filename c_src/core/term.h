@@ -22,9 +22,10 @@ extern const struct muster_term_limits muster_term_default_limits;
 
 /*
  * Checks one term at the start of `in`, without a version byte before it, and stores in `*used` how
- * many bytes it takes. Atom cache references, compressed and local terms are refused. Returns 0,
- * MUSTER_E_TRUNCATED, MUSTER_E_MALFORMED, MUSTER_E_TOO_DEEP, MUSTER_E_LIMIT or MUSTER_E_UNSUPPORTED
- * (an unknown or refused tag).
+ * many bytes it takes. Atom cache references, compressed and local terms are refused, and so are
+ * decimal floats (99), which ei reads with sscanf beyond their end and no peer of today sends.
+ * Returns 0, MUSTER_E_TRUNCATED, MUSTER_E_MALFORMED, MUSTER_E_TOO_DEEP, MUSTER_E_LIMIT or
+ * MUSTER_E_UNSUPPORTED (an unknown or refused tag).
  */
 int muster_term_check(struct muster_slice in, const struct muster_term_limits *limits,
                       size_t *used);
