@@ -197,7 +197,7 @@ unregister(Service, Key) ->
 init(Options) ->
     process_flag(trap_exit, true),
     %% For the node's own coming alive; other nodes' are the services' matter.
-    net_kernel:monitor_nodes(true),
+    ok = net_kernel:monitor_nodes(true),
     {ok, #state{options = Options}, {continue, start}}.
 
 %% @private
@@ -342,8 +342,15 @@ restart_later(#state{backoff = Backoff} = S) ->
 went_down(_Reason, #state{phase = down} = S) ->
     S;
 went_down(Reason, S) ->
-    ?LOG_WARNING("muster's C node is down (~0tp); it will be restarted", [Reason], ?LOG_META),
+    ?LOG_WARNING("muster's C node ~ts; it will be restarted", [in_words(Reason)], ?LOG_META),
     leave_phase(down, Reason, S).
+
+in_words({exited, Status}) when is_integer(Status) ->
+    io_lib:format("exited with status ~b", [Status]);
+in_words(hung) ->
+    "sent no heartbeats and was killed";
+in_words(Reason) ->
+    io_lib:format("is gone (~0tp)", [Reason]).
 
 leave_phase(Phase, Reason, #state{phase = Was, generation = Generation} = S) ->
     maps:foreach(fun(_, ReplyTo) -> reply(ReplyTo, {error, cnode_down}) end, S#state.requests),

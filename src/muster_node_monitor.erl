@@ -342,7 +342,7 @@ forget(Node, Timer, #state{nodes = Nodes} = S) ->
 forget_now(Node, #state{nodes = Nodes, names = Names} = S) ->
     case maps:take(Node, Nodes) of
         {#node{name = Name, forget = Timer}, Rest} ->
-            is_reference(Timer) andalso erlang:cancel_timer(Timer),
+            _ = is_reference(Timer) andalso erlang:cancel_timer(Timer),
             cast(forget, #{node => Name}, S),
             S#state{nodes = Rest, names = maps:remove(Name, Names)};
         error ->
@@ -487,7 +487,7 @@ ask(Op, Arg, From, What, #state{queries = Queries} = S) ->
 answer(Query, Result, #state{queries = Queries} = S) ->
     case maps:take(Query, Queries) of
         {{From, What}, Rest} ->
-            erlang:cancel_timer(Query),
+            _ = erlang:cancel_timer(Query),
             answer(From, What, Result, S#state{queries = Rest});
         error ->
             S

@@ -203,6 +203,7 @@ command(Frame, #state{port = Port}) ->
         error:badarg -> true
     end.
 
+-spec hung(#state{}) -> no_return().
 hung(#state{client = Client} = S) ->
     Client ! {?MODULE, self(), hung},
     kill(S),
