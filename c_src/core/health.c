@@ -44,3 +44,13 @@ int muster_health_judge(struct muster_health *health,
 uint64_t muster_health_silent_ms(const struct muster_health *health, uint64_t now) {
     return now > health->last_answer ? now - health->last_answer : 0;
 }
+
+uint64_t muster_health_next_threshold(const struct muster_health *health,
+                                      const struct muster_health_thresholds *thresholds,
+                                      uint64_t now) {
+    uint64_t silent = muster_health_silent_ms(health, now);
+    if (silent < thresholds->suspect_after_ms) {
+        return thresholds->suspect_after_ms - silent;
+    }
+    return silent < thresholds->down_after_ms ? thresholds->down_after_ms - silent : UINT64_MAX;
+}

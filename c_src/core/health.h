@@ -43,6 +43,12 @@ int muster_health_judge(struct muster_health *health,
                         const struct muster_health_thresholds *thresholds, uint64_t now,
                         int silent);
 
+/* Milliseconds until silence would next change the status; UINT64_MAX when nothing is left to
+ * happen. */
+uint64_t muster_health_next_threshold(const struct muster_health *health,
+                                      const struct muster_health_thresholds *thresholds,
+                                      uint64_t now);
+
 uint64_t muster_health_silent_ms(const struct muster_health *health, uint64_t now);
 
 #endif

@@ -1,6 +1,41 @@
+#include <ei.h>
+#include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 
-int main(void) {
-    puts("muster_node " MUSTER_VERSION);
-    return 0;
+#include "node/port.h"
+#include "node/standalone.h"
+
+/*
+ * ei_init allocates a table with an entry for each file descriptor that may ever be open: under a
+ * container's default limit that is 257 MB. Only ei's codec is used here, none of its sockets, so
+ * it is shown a small limit.
+ */
+static int init_ei(void) {
+    struct rlimit limit, low;
+    int have = getrlimit(RLIMIT_NOFILE, &limit) == 0;
+    if (have) {
+        low = limit;
+        low.rlim_cur = limit.rlim_cur < 64 ? limit.rlim_cur : 64;
+        setrlimit(RLIMIT_NOFILE, &low);
+    }
+    int error = ei_init();
+    if (have) {
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return error;
+}
+
+int main(int argc, char *argv[]) {
+    signal(SIGPIPE, SIG_IGN);
+    if (init_ei() != 0 || sodium_init() < 0) {
+        fputs("muster_node: cannot initialise ei and libsodium\n", stderr);
+        return MUSTER_EXIT_FAILED;
+    }
+    if (argc == 2 && strcmp(argv[1], "--port") == 0) {
+        return muster_port_run();
+    }
+    return muster_standalone_run(argc, argv);
 }

@@ -1,0 +1,149 @@
+#include "node/args.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/errors.h"
+
+static void expected(const struct muster_arg *arg, char *out, size_t size) {
+    switch (arg->type) {
+    case MUSTER_ARG_INTEGER:
+        snprintf(out, size, "an integer from %lld to %lld", (long long)arg->min,
+                 (long long)arg->max);
+        break;
+    case MUSTER_ARG_BINARY:
+        snprintf(out, size, "a binary of 1 to %lld bytes", (long long)arg->max);
+        break;
+    case MUSTER_ARG_NODE:
+        snprintf(out, size, "a node name as a binary, such as <<\"app@host\">>");
+        break;
+    case MUSTER_ARG_CHOICE: {
+        int n = snprintf(out, size, "one of");
+        for (const char *const *c = arg->choices; *c != NULL && n < (int)size; c++) {
+            n += snprintf(out + n, size - (size_t)n, " %s", *c);
+        }
+        break;
+    }
+    case MUSTER_ARG_MAP:
+        snprintf(out, size, "a map");
+        break;
+    }
+}
+
+/* Secrets are options too: what a cookie's value was is not repeated. */
+static int is_secret(const struct muster_arg *arg) {
+    return strcmp(arg->name, "cookie") == 0;
+}
+
+static int refuse(const struct muster_arg *arg, struct muster_slice value,
+                  struct muster_problem *problem) {
+    char wanted[160];
+    char *printed = NULL;
+    int at = 0;
+    expected(arg, wanted, sizeof wanted);
+    if (!is_secret(arg)) {
+        ei_s_print_term(&printed, (const char *)value.data, &at);
+    }
+    snprintf(problem->text, sizeof problem->text, "option %s: %.160s is not %s", arg->name,
+             printed != NULL ? printed : "its value", wanted);
+    free(printed);
+    return MUSTER_E_INVALID;
+}
+
+static int read_choice(struct muster_reader *r, const struct muster_arg *arg) {
+    char atom[MUSTER_ATOM_SIZE];
+    if (muster_read_atom(r, atom) != 0) {
+        return MUSTER_E_INVALID;
+    }
+    for (int i = 0; arg->choices[i] != NULL; i++) {
+        if (strcmp(arg->choices[i], atom) == 0) {
+            *(int *)arg->target = i;
+            return 0;
+        }
+    }
+    return MUSTER_E_INVALID;
+}
+
+static int read_value(struct muster_slice value, const struct muster_arg *arg) {
+    struct muster_reader r = muster_reader(value);
+    struct muster_slice bytes;
+    int64_t integer;
+    int arity;
+    switch (arg->type) {
+    case MUSTER_ARG_INTEGER:
+        if (muster_read_integer(&r, &integer) != 0 || integer < arg->min || integer > arg->max) {
+            return MUSTER_E_INVALID;
+        }
+        *(int64_t *)arg->target = integer;
+        return 0;
+    case MUSTER_ARG_BINARY:
+        if (muster_read_binary(&r, &bytes) != 0 || bytes.len == 0 ||
+            (int64_t)bytes.len > arg->max) {
+            return MUSTER_E_INVALID;
+        }
+        *(struct muster_slice *)arg->target = bytes;
+        return 0;
+    case MUSTER_ARG_NODE:
+        return muster_read_binary(&r, &bytes) != 0
+                   ? MUSTER_E_INVALID
+                   : muster_node_name_parse(arg->target, (const char *)bytes.data, bytes.len);
+    case MUSTER_ARG_CHOICE:
+        return read_choice(&r, arg);
+    case MUSTER_ARG_MAP:
+        *(struct muster_slice *)arg->target = value;
+        return muster_read_map(&r, &arity);
+    }
+    return MUSTER_E_INVALID;
+}
+
+static struct muster_arg *find(struct muster_arg *args, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(args[i].name, name) == 0) {
+            return &args[i];
+        }
+    }
+    return NULL;
+}
+
+static int read_option(struct muster_reader *r, struct muster_arg *args, size_t count,
+                       struct muster_problem *problem) {
+    char name[MUSTER_ATOM_SIZE];
+    struct muster_slice value;
+    if (muster_read_atom(r, name) != 0) {
+        snprintf(problem->text, sizeof problem->text, "an option's name is not an atom");
+        return MUSTER_E_INVALID;
+    }
+    struct muster_arg *arg = find(args, count, name);
+    if (arg == NULL) {
+        snprintf(problem->text, sizeof problem->text, "option %.200s is not known here", name);
+        return MUSTER_E_INVALID;
+    }
+    if (muster_read_raw(r, &value) != 0 || read_value(value, arg) != 0) {
+        return refuse(arg, value, problem);
+    }
+    arg->given = 1;
+    return 0;
+}
+
+int muster_args_read(struct muster_slice map, struct muster_arg *args, size_t count,
+                     struct muster_problem *problem) {
+    struct muster_reader r = muster_reader(map);
+    int pairs;
+    if (map.len == 0 || muster_read_map(&r, &pairs) != 0) {
+        snprintf(problem->text, sizeof problem->text, "the argument is not a map of options");
+        return MUSTER_E_INVALID;
+    }
+    for (int i = 0; i < pairs; i++) {
+        int error = read_option(&r, args, count, problem);
+        if (error != 0) {
+            return error;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (args[i].required && !args[i].given) {
+            snprintf(problem->text, sizeof problem->text, "option %s is missing", args[i].name);
+            return MUSTER_E_INVALID;
+        }
+    }
+    return 0;
+}

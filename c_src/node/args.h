@@ -1,0 +1,37 @@
+/*
+ * Arguments that come as a map of options: read against a table that says what is allowed, with an
+ * error that names the option, the value and what was expected.
+ */
+#ifndef MUSTER_NODE_ARGS_H
+#define MUSTER_NODE_ARGS_H
+
+#include "node/codec.h"
+
+enum muster_arg_type {
+    MUSTER_ARG_INTEGER, /* target: int64_t, within [min, max] */
+    MUSTER_ARG_BINARY,  /* target: struct muster_slice, 1 to max bytes */
+    MUSTER_ARG_NODE,    /* target: struct muster_node_name */
+    MUSTER_ARG_CHOICE,  /* target: int, the index of the atom in `choices` */
+    MUSTER_ARG_MAP,     /* target: struct muster_slice, the map as a term */
+};
+
+struct muster_arg {
+    const char *name;
+    enum muster_arg_type type;
+    void *target; /* keeps its value, the default, when the option is not given */
+    int required;
+    int64_t min, max;
+    const char *const *choices; /* ends with NULL */
+    int given;                  /* set by muster_args_read */
+};
+
+struct muster_problem {
+    char text[512];
+};
+
+/* Reads a map. Returns 0 or MUSTER_E_INVALID with `*problem` filled in; targets may then be partly
+ * set. */
+int muster_args_read(struct muster_slice map, struct muster_arg *args, size_t count,
+                     struct muster_problem *problem);
+
+#endif

@@ -1,0 +1,484 @@
+#include "node/peers.h"
+
+#include <search.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "core/errors.h"
+#include "node/log.h"
+
+#define BACKLOG 128
+#define RETRY_FIRST_MS 250
+#define RETRY_CAP_MS 10000
+/* After this long a dial that went well is forgotten by the back-off; before, flapping keeps it
+ * waiting. */
+#define STABLE_MS 10000
+
+static uint64_t now_ms(const struct muster_peers *peers) {
+    return uv_now(peers->link_settings.loop);
+}
+
+uint64_t muster_peer_since(const struct muster_peer *peer) {
+    return now_ms(peer->peers) - peer->since_ms;
+}
+
+int64_t muster_peer_retry_in(const struct muster_peer *peer) {
+    const uv_handle_t *retry = (const uv_handle_t *)&peer->retry;
+    return uv_is_active(retry) ? (int64_t)uv_timer_get_due_in(&peer->retry) : -1;
+}
+
+/* --- The table --- */
+
+static int compare(const void *a, const void *b) {
+    const struct muster_peer *left = a, *right = b;
+    return muster_node_name_compare(&left->name, &right->name);
+}
+
+struct muster_peer *muster_peers_find(const struct muster_peers *peers,
+                                      const struct muster_node_name *name) {
+    struct muster_peer key = {.name = *name};
+    void *found = tfind(&key, &peers->tree, compare);
+    return found != NULL ? *(struct muster_peer **)found : NULL;
+}
+
+static void on_peer_closed(uv_handle_t *handle) {
+    free(handle->data);
+}
+
+static void forget(struct muster_peer *peer) {
+    struct muster_peers *peers = peer->peers;
+    tdelete(peer, &peers->tree, compare);
+    if (peer->previous != NULL) {
+        peer->previous->next = peer->next;
+    } else {
+        peers->first = peer->next;
+    }
+    if (peer->next != NULL) {
+        peer->next->previous = peer->previous;
+    }
+    peers->count--;
+    uv_close((uv_handle_t *)&peer->retry, on_peer_closed);
+}
+
+static int is_idle(const struct muster_peer *peer) {
+    return peer->wanted == 0 && peer->link == NULL && peer->outgoing == NULL &&
+           peer->lookup == NULL;
+}
+
+/* Keeps the table bounded whatever names arrive: the idle peer whose state is oldest goes first. */
+static void forget_surplus(struct muster_peers *peers) {
+    unsigned idle = 0;
+    struct muster_peer *oldest = NULL;
+    for (struct muster_peer *p = peers->first; p != NULL; p = p->next) {
+        if (is_idle(p)) {
+            idle++;
+            oldest = oldest == NULL || p->since_ms < oldest->since_ms ? p : oldest;
+        }
+    }
+    if (idle > MUSTER_PEERS_REMEMBERED) {
+        forget(oldest);
+    }
+}
+
+static struct muster_peer *add(struct muster_peers *peers, const struct muster_node_name *name) {
+    struct muster_peer *peer = calloc(1, sizeof *peer);
+    if (peer == NULL) {
+        return NULL;
+    }
+    peer->name = *name;
+    if (tsearch(peer, &peers->tree, compare) == NULL) {
+        free(peer);
+        return NULL;
+    }
+    peer->peers = peers;
+    peer->state = MUSTER_PEER_IDLE;
+    peer->detail = "";
+    peer->since_ms = now_ms(peers);
+    muster_backoff_init(&peer->backoff, RETRY_FIRST_MS, RETRY_CAP_MS);
+    uv_timer_init(peers->link_settings.loop, &peer->retry);
+    peer->retry.data = peer;
+    peer->next = peers->first;
+    if (peers->first != NULL) {
+        peers->first->previous = peer;
+    }
+    peers->first = peer;
+    peers->count++;
+    return peer;
+}
+
+static struct muster_peer *find_or_add(struct muster_peers *peers,
+                                       const struct muster_node_name *name) {
+    struct muster_peer *peer = muster_peers_find(peers, name);
+    return peer != NULL ? peer : add(peers, name);
+}
+
+static void set_state(struct muster_peer *peer, enum muster_peer_state state, const char *detail) {
+    int same = peer->state == state;
+    peer->detail = detail;
+    if (same) {
+        return;
+    }
+    peer->state = state;
+    peer->since_ms = now_ms(peer->peers);
+    if (state != MUSTER_PEER_DIALING) {
+        peer->peers->owner.on_state(peer->peers->owner.context, peer);
+    }
+}
+
+/* --- Dialling --- */
+
+static void on_retry(uv_timer_t *timer);
+
+static void retry_later(struct muster_peer *peer) {
+    if (peer->wanted > 0 && !peer->peers->stopping) {
+        uint32_t wait = muster_backoff_next(&peer->backoff, randombytes_random());
+        uv_timer_start(&peer->retry, on_retry, wait, 0);
+    }
+}
+
+static void dial_failed(struct muster_peer *peer, enum muster_peer_state state,
+                        const char *detail) {
+    set_state(peer, state, detail);
+    retry_later(peer);
+    if (is_idle(peer)) {
+        forget_surplus(peer->peers);
+    }
+}
+
+static const struct muster_link_owner link_callbacks;
+
+static struct muster_link_owner link_owner(struct muster_peers *peers) {
+    struct muster_link_owner owner = link_callbacks;
+    owner.context = peers;
+    return owner;
+}
+
+static void on_looked_up(void *context, enum muster_peer_state outcome, const char *detail,
+                         const struct sockaddr_storage *address) {
+    struct muster_peer *peer = context;
+    struct muster_peers *peers = peer->peers;
+    if (outcome != MUSTER_PEER_DIALING) {
+        dial_failed(peer, outcome, detail);
+        return;
+    }
+    struct muster_link_owner owner = link_owner(peers);
+    const char *cookie = muster_cookies_get(peers->cookies, &peer->name);
+    if (muster_link_connect(&peers->link_settings, &owner, address, &peer->name, cookie,
+                            &peer->outgoing) != 0) {
+        dial_failed(peer, MUSTER_PEER_CLOSED, "out of memory");
+    }
+}
+
+static int may_dial(const struct muster_peer *peer) {
+    const struct muster_peers *peers = peer->peers;
+    return peers->started && !peers->stopping && peer->wanted > 0 && peer->link == NULL &&
+           peer->outgoing == NULL && peer->lookup == NULL;
+}
+
+static void dial(struct muster_peer *peer) {
+    struct muster_peers *peers = peer->peers;
+    if (!may_dial(peer)) {
+        return;
+    }
+    if (peers->no_dialling != MUSTER_PEER_IDLE) {
+        set_state(peer, peers->no_dialling,
+                  "this node's own cluster runs over a distribution that C nodes cannot join");
+        return;
+    }
+    peer->attempts++;
+    if (peer->state == MUSTER_PEER_IDLE) {
+        set_state(peer, MUSTER_PEER_DIALING, "");
+    }
+    if (muster_lookup_start(&peers->lookup_options, &peer->name, on_looked_up, peer,
+                            &peer->lookup) != 0) {
+        dial_failed(peer, MUSTER_PEER_CLOSED, "out of memory");
+    }
+}
+
+static void on_retry(uv_timer_t *timer) {
+    dial(timer->data);
+}
+
+static void stop_dialling(struct muster_peer *peer) {
+    uv_timer_stop(&peer->retry);
+    if (peer->lookup != NULL) {
+        muster_lookup_cancel(peer->lookup);
+    }
+    if (peer->outgoing != NULL) {
+        struct muster_link *outgoing = peer->outgoing;
+        peer->outgoing = NULL; /* so that its end is nobody's news */
+        muster_link_close(outgoing, MUSTER_PEER_IDLE, "");
+    }
+}
+
+/* --- Links --- */
+
+/*
+ * When both sides dial, the greater name's attempt goes on. Nothing of ours is given up before the
+ * peer has proved who it is: a stranger could use the name.
+ */
+static enum muster_handshake_verdict on_name(void *context, struct muster_link *link,
+                                             const struct muster_node_name *name,
+                                             const char **cookie) {
+    struct muster_peers *peers = context;
+    const struct muster_peer *peer = muster_peers_find(peers, name);
+    (void)link;
+    *cookie = muster_cookies_get(peers->cookies, name);
+    if (peers->stopping || muster_node_name_equal(name, &peers->link_settings.self)) {
+        return MUSTER_VERDICT_NOT_ALLOWED;
+    }
+    if (peer != NULL && peer->link != NULL) {
+        return MUSTER_VERDICT_ALIVE;
+    }
+    if (peer != NULL && peer->outgoing != NULL) {
+        int ours_is_greater = muster_node_name_compare(&peers->link_settings.self, name) > 0;
+        return ours_is_greater ? MUSTER_VERDICT_NOK : MUSTER_VERDICT_OK_SIMULTANEOUS;
+    }
+    return MUSTER_VERDICT_OK;
+}
+
+static void on_up(void *context, struct muster_link *link) {
+    struct muster_peers *peers = context;
+    struct muster_peer *peer = find_or_add(peers, muster_link_peer(link));
+    if (!muster_link_is_outgoing(link)) {
+        peers->handshakes--;
+    }
+    if (peer == NULL) {
+        muster_link_close(link, MUSTER_PEER_OVERLOADED, "out of memory");
+        return;
+    }
+    struct muster_link *replaced = peer->link;
+    peer->link = link;
+    if (peer->outgoing == link) {
+        peer->outgoing = NULL;
+    }
+    stop_dialling(peer);
+    peer->attempts = 0;
+    if (replaced != NULL) {
+        muster_link_close(replaced, MUSTER_PEER_CLOSED, "the peer connected anew");
+        peer->state = MUSTER_PEER_CLOSED; /* a new link is news, the old one's end was not */
+    }
+    set_state(peer, MUSTER_PEER_CONNECTED, muster_link_is_outgoing(link) ? "dialled" : "accepted");
+}
+
+static void on_frame(void *context, struct muster_link *link, struct muster_slice frame,
+                     uint64_t read_at) {
+    struct muster_peers *peers = context;
+    struct muster_peer *peer = muster_peers_find(peers, muster_link_peer(link));
+    if (peer != NULL && peer->link == link) {
+        peers->owner.on_frame(peers->owner.context, peer, frame, read_at);
+    }
+}
+
+static void link_lost(struct muster_peer *peer, enum muster_peer_state state, const char *detail) {
+    if (muster_peer_since(peer) >= STABLE_MS) {
+        muster_backoff_reset(&peer->backoff);
+    }
+    peer->link = NULL;
+    dial_failed(peer, state, detail);
+}
+
+/*
+ * Somebody connected but did not get through the handshake. He may not be who he says, so this is
+ * not the state of a peer that is wanted or connected; for one that is not, it is all there is to
+ * tell.
+ */
+static void incoming_failed(struct muster_peers *peers, struct muster_link *link,
+                            enum muster_peer_state state, const char *detail) {
+    const struct muster_node_name *name = muster_link_peer(link);
+    peers->handshakes--;
+    if (name->len == 0 || state == MUSTER_PEER_SIMULTANEOUS) {
+        return;
+    }
+    muster_log(MUSTER_NOTICE, "refused a connection from %s: %s", name->text, detail);
+    struct muster_peer *peer = find_or_add(peers, name);
+    if (peer != NULL && is_idle(peer)) {
+        dial_failed(peer, state, detail);
+    }
+}
+
+static void on_closed(void *context, struct muster_link *link, enum muster_peer_state state,
+                      const char *detail) {
+    struct muster_peers *peers = context;
+    const struct muster_node_name *name = muster_link_peer(link);
+    struct muster_peer *peer = name->len > 0 ? muster_peers_find(peers, name) : NULL;
+    if (peer != NULL && peer->link == link) {
+        link_lost(peer, state, detail);
+    } else if (peer != NULL && peer->outgoing == link) {
+        peer->outgoing = NULL;
+        dial_failed(peer, state, detail);
+    } else if (!muster_link_is_outgoing(link) && !muster_link_is_up(link)) {
+        incoming_failed(peers, link, state, detail);
+    }
+}
+
+static const struct muster_link_owner link_callbacks = {
+    .on_name = on_name, .on_up = on_up, .on_frame = on_frame, .on_closed = on_closed};
+
+void muster_peer_disconnect(struct muster_peer *peer, enum muster_peer_state state,
+                            const char *detail) {
+    if (peer->link != NULL) {
+        muster_link_close(peer->link, state, detail);
+    }
+}
+
+static void on_tcp_closed(uv_handle_t *handle) {
+    free(handle);
+}
+
+static void refuse(uv_stream_t *server) {
+    uv_tcp_t *tcp = malloc(sizeof *tcp);
+    if (tcp != NULL) {
+        uv_tcp_init(server->loop, tcp);
+        uv_accept(server, (uv_stream_t *)tcp);
+        uv_close((uv_handle_t *)tcp, on_tcp_closed);
+    }
+}
+
+static void on_connection(uv_stream_t *server, int status) {
+    struct muster_peers *peers = server->data;
+    struct muster_link_owner owner = link_owner(peers);
+    struct muster_link *link;
+    if (status != 0) {
+        return;
+    }
+    if (peers->handshakes >= MUSTER_PEERS_HANDSHAKES_MAX) {
+        muster_log(MUSTER_WARNING, "too many connections in their handshake, one is refused");
+        refuse(server);
+        return;
+    }
+    status = muster_link_accept(&peers->link_settings, &owner, server, &link);
+    if (status == 0) {
+        peers->handshakes++;
+    } else {
+        muster_log(MUSTER_WARNING, "cannot accept a connection");
+    }
+}
+
+/* --- Life --- */
+
+void muster_peers_init(struct muster_peers *peers, uv_loop_t *loop, struct muster_cookies *cookies,
+                       const struct muster_peers_owner *owner) {
+    memset(peers, 0, sizeof *peers);
+    peers->link_settings.loop = loop;
+    peers->cookies = cookies;
+    peers->owner = *owner;
+    muster_resolver_init(&peers->resolver, loop);
+}
+
+static void close_listener(struct muster_peers *peers) {
+    if (peers->listener != NULL) {
+        uv_close((uv_handle_t *)peers->listener, on_tcp_closed);
+        peers->listener = NULL;
+    }
+}
+
+static int bind_to(struct muster_peers *peers, const char *ip, uint16_t port) {
+    struct sockaddr_storage address;
+    memset(&address, 0, sizeof address);
+    int status =
+        peers->lookup_options.family == AF_INET6
+            ? uv_ip6_addr(ip != NULL ? ip : "::", port, (struct sockaddr_in6 *)&address)
+            : uv_ip4_addr(ip != NULL ? ip : "0.0.0.0", port, (struct sockaddr_in *)&address);
+    if (status == 0) {
+        status = uv_tcp_bind(peers->listener, (const struct sockaddr *)&address, 0);
+    }
+    /* libuv keeps EADDRINUSE for listen(), so each port is tried to the end. */
+    return status != 0 ? status : uv_listen((uv_stream_t *)peers->listener, BACKLOG, on_connection);
+}
+
+static int listening_port(const struct muster_peers *peers, uint16_t *port) {
+    struct sockaddr_storage address;
+    int len = sizeof address;
+    int status = uv_tcp_getsockname(peers->listener, (struct sockaddr *)&address, &len);
+    *port = address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
+                                          : ntohs(((struct sockaddr_in *)&address)->sin_port);
+    return status;
+}
+
+/* A handle whose bind failed cannot be bound again: a new one is made for each port. */
+static int listen_on(struct muster_peers *peers, const char *ip, uint16_t port_min,
+                     uint16_t port_max) {
+    int status = UV_EINVAL;
+    for (uint32_t port = port_min; port <= port_max; port++) {
+        peers->listener = malloc(sizeof *peers->listener);
+        if (peers->listener == NULL) {
+            return UV_ENOMEM;
+        }
+        uv_tcp_init(peers->link_settings.loop, peers->listener);
+        peers->listener->data = peers;
+        status = bind_to(peers, ip, (uint16_t)port);
+        if (status == 0) {
+            return listening_port(peers, &peers->listen_port);
+        }
+        close_listener(peers);
+    }
+    return status;
+}
+
+int muster_peers_start(struct muster_peers *peers, const char *ip, uint16_t port_min,
+                       uint16_t port_max) {
+    int status = listen_on(peers, ip, port_min, port_max);
+    if (status != 0) {
+        return status;
+    }
+    peers->lookup_options.resolver = &peers->resolver;
+    peers->lookup_options.loop = peers->link_settings.loop;
+    peers->started = 1;
+    for (struct muster_peer *p = peers->first; p != NULL; p = p->next) {
+        dial(p);
+    }
+    return 0;
+}
+
+struct muster_peer *muster_peers_want(struct muster_peers *peers,
+                                      const struct muster_node_name *name) {
+    if (muster_node_name_equal(name, &peers->link_settings.self) ||
+        muster_node_name_equal(name, &peers->beam)) {
+        return NULL;
+    }
+    struct muster_peer *peer = find_or_add(peers, name);
+    if (peer != NULL) {
+        peer->wanted++;
+        if (peer->wanted == 1) {
+            muster_backoff_reset(&peer->backoff);
+        }
+        dial(peer);
+    }
+    return peer;
+}
+
+void muster_peers_cookie_changed(struct muster_peers *peers) {
+    for (struct muster_peer *p = peers->first; p != NULL; p = p->next) {
+        if (p->state == MUSTER_PEER_COOKIE_MISMATCH) {
+            muster_backoff_reset(&p->backoff);
+            uv_timer_stop(&p->retry);
+            dial(p);
+        }
+    }
+}
+
+void muster_peers_unwant(struct muster_peer *peer) {
+    if (--peer->wanted > 0) {
+        return;
+    }
+    stop_dialling(peer);
+    if (peer->state == MUSTER_PEER_DIALING) {
+        set_state(peer, MUSTER_PEER_IDLE, "");
+    }
+    if (is_idle(peer)) {
+        forget_surplus(peer->peers);
+    }
+}
+
+void muster_peers_stop(struct muster_peers *peers) {
+    struct muster_peer *next;
+    peers->stopping = 1;
+    muster_resolver_close(&peers->resolver);
+    close_listener(peers);
+    for (struct muster_peer *p = peers->first; p != NULL; p = next) {
+        next = p->next;
+        stop_dialling(p);
+        muster_peer_disconnect(p, MUSTER_PEER_IDLE, "this node leaves");
+    }
+}

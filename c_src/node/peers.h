@@ -1,0 +1,106 @@
+/*
+ * The nodes this one is, was or wants to be connected to: dialled while wanted, accepted when they
+ * come, at most one link each, and always with a state that says what became of it.
+ */
+#ifndef MUSTER_NODE_PEERS_H
+#define MUSTER_NODE_PEERS_H
+
+#include <uv.h>
+
+#include "core/backoff.h"
+#include "core/node_name.h"
+#include "core/peer_state.h"
+#include "node/cookies.h"
+#include "node/link.h"
+#include "node/lookup.h"
+#include "node/resolver.h"
+
+/* Peers that nobody wants and that are not connected: so many are remembered, for the operator. */
+#define MUSTER_PEERS_REMEMBERED 64
+/* Connections that have not yet proved who they are. */
+#define MUSTER_PEERS_HANDSHAKES_MAX 128
+
+struct muster_peer {
+    struct muster_peer *next, *previous;
+    struct muster_peers *peers;
+    struct muster_node_name name;
+    unsigned wanted;
+    enum muster_peer_state state;
+    const char *detail; /* static text on the state */
+    uint64_t since_ms;
+    unsigned attempts; /* since it was last connected */
+    struct muster_backoff backoff;
+    uv_timer_t retry;
+    struct muster_lookup *lookup; /* the dial's first part, while it is under way */
+    struct muster_link *outgoing; /* the dial's second part */
+    struct muster_link *link;     /* up */
+    void *watches;                /* the monitor's, see monitor.c */
+};
+
+struct muster_peers_owner {
+    void *context;
+    /* The peer's state changed (to anything but `dialing`). */
+    void (*on_state)(void *context, struct muster_peer *peer);
+    void (*on_frame)(void *context, struct muster_peer *peer, struct muster_slice frame,
+                     uint64_t read_at);
+};
+
+struct muster_peers {
+    struct muster_link_settings link_settings;
+    struct muster_lookup_options lookup_options;
+    struct muster_resolver resolver;
+    struct muster_cookies *cookies;
+    struct muster_node_name beam;       /* never dialled; empty text when there is none */
+    enum muster_peer_state no_dialling; /* why nothing is dialled, or MUSTER_PEER_IDLE */
+    struct muster_peers_owner owner;
+    int started;
+    int stopping;
+    void *tree; /* by name, for tsearch */
+    struct muster_peer *first;
+    unsigned count;
+    unsigned handshakes; /* incoming, not yet up */
+    uv_tcp_t *listener;
+    uint16_t listen_port;
+};
+
+void muster_peers_init(struct muster_peers *peers, uv_loop_t *loop, struct muster_cookies *cookies,
+                       const struct muster_peers_owner *owner);
+
+/*
+ * Listens on a port of [port_min, port_max] (0, 0: any) at `ip` (NULL: all interfaces) and begins
+ * to dial what is wanted. `link_settings` and `lookup_options` must be filled in. Returns 0 or a
+ * libuv error.
+ */
+int muster_peers_start(struct muster_peers *peers, const char *ip, uint16_t port_min,
+                       uint16_t port_max);
+
+/* Closes all links and stops dialling; peers stay until their handles are closed. */
+void muster_peers_stop(struct muster_peers *peers);
+
+/* Finds, or NULL. */
+struct muster_peer *muster_peers_find(const struct muster_peers *peers,
+                                      const struct muster_node_name *name);
+
+/*
+ * Counts one more who wants the peer and dials it if it is not connected. Returns NULL when memory
+ * is short or the name is this node's own.
+ */
+struct muster_peer *muster_peers_want(struct muster_peers *peers,
+                                      const struct muster_node_name *name);
+
+/* Takes one want back. A link that stands is kept, but not dialled again. The peer may be gone
+ * after this. */
+void muster_peers_unwant(struct muster_peer *peer);
+
+/* A cookie was set: peers that were lost over theirs are dialled at once. */
+void muster_peers_cookie_changed(struct muster_peers *peers);
+
+/* Closes the link, if there is one; a wanted peer is dialled again after its back-off. */
+void muster_peer_disconnect(struct muster_peer *peer, enum muster_peer_state state,
+                            const char *detail);
+
+/* Milliseconds since the state began, and until the next attempt (-1 when none is planned). */
+uint64_t muster_peer_since(const struct muster_peer *peer);
+int64_t muster_peer_retry_in(const struct muster_peer *peer);
+
+#endif

@@ -1,0 +1,369 @@
+#include "node/port.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/errors.h"
+#include "core/frame.h"
+#include "core/term.h"
+#include "node/args.h"
+#include "node/log.h"
+#include "node/node.h"
+#include "node/requests.h"
+
+#define FRAME_LIMIT (64u << 20)
+/* A BEAM that leaves so much unread is not coming back; it starts a new C node when it does. */
+#define UNREAD_LIMIT (16u << 20)
+#define HEARTBEAT_DEFAULT_MS 500
+/* How long leaving may take: sockets are closed at once, only a stuck name look-up can hold the
+ * loop. */
+#define LEAVE_LIMIT_MS 200
+
+struct port {
+    struct muster_node node;
+    uv_loop_t *loop;
+    uv_pipe_t in, out;
+    uv_timer_t heartbeat;
+    uv_timer_t leaving_timer;
+    struct muster_frame_reader frames;
+    int64_t heartbeat_ms;
+    int64_t beats;
+    int configured;
+    int leaving;
+    int exit_code;
+};
+
+static char read_buffer[64 * 1024];
+
+/* --- Leaving --- */
+
+static void on_leave_limit(uv_timer_t *timer) {
+    uv_stop(timer->loop);
+}
+
+static void on_leave(uv_timer_t *timer) {
+    struct port *port = timer->data;
+    muster_node_leave(&port->node);
+    uv_close((uv_handle_t *)&port->in, NULL);
+    uv_close((uv_handle_t *)&port->out, NULL);
+    uv_close((uv_handle_t *)&port->heartbeat, NULL);
+    uv_timer_start(&port->leaving_timer, on_leave_limit, LEAVE_LIMIT_MS, 0);
+    uv_unref((uv_handle_t *)&port->leaving_timer);
+}
+
+/* From the loop, not from here: whoever calls may stand in the middle of what leaving takes down.
+ */
+static void leave(struct port *port, int exit_code) {
+    if (!port->leaving) {
+        port->leaving = 1;
+        port->exit_code = exit_code;
+        muster_log_set_sink(NULL, NULL);
+        uv_timer_start(&port->leaving_timer, on_leave, 0, 0);
+    }
+}
+
+/* --- Writing --- */
+
+struct queued_write {
+    uv_write_t request;
+    uint8_t data[];
+};
+
+static void on_written(uv_write_t *request, int status) {
+    struct port *port = request->data;
+    free(request);
+    if (status != 0 && status != UV_ECANCELED) {
+        leave(port, MUSTER_EXIT_LEFT); /* the reader is gone: as good as the end of stdin */
+    }
+}
+
+static void queue_frame(struct port *port, struct muster_slice bytes) {
+    uv_stream_t *out = (uv_stream_t *)&port->out;
+    if (uv_stream_get_write_queue_size(out) + bytes.len > UNREAD_LIMIT) {
+        leave(port, MUSTER_EXIT_OVERRUN);
+        return;
+    }
+    struct queued_write *w = malloc(sizeof *w + bytes.len);
+    if (w == NULL) {
+        leave(port, MUSTER_EXIT_FAILED);
+        return;
+    }
+    memcpy(w->data, bytes.data, bytes.len);
+    w->request.data = port;
+    uv_buf_t buf = uv_buf_init((char *)w->data, (unsigned)bytes.len);
+    if (uv_write(&w->request, out, &buf, 1, on_written) != 0) {
+        free(w);
+        leave(port, MUSTER_EXIT_LEFT);
+    }
+}
+
+/* Sends the frame that the writer holds, and frees it. */
+static void send_and_free(struct port *port, struct muster_writer *w) {
+    struct muster_slice frame;
+    if (!port->leaving && muster_writer_finish(w, &frame) == 0) {
+        queue_frame(port, frame);
+    }
+    muster_writer_free(w);
+}
+
+static void begin(struct muster_writer *w, int arity, const char *kind) {
+    muster_writer_init(w);
+    muster_write_version(w);
+    muster_write_tuple(w, arity);
+    muster_write_atom(w, kind);
+}
+
+static void send_hello(struct port *port) {
+    struct muster_writer w;
+    begin(&w, 3, "hello");
+    muster_write_integer(&w, MUSTER_CONTROL_VERSION);
+    muster_write_map(&w, 2);
+    muster_write_atom(&w, "version");
+    muster_write_text(&w, MUSTER_VERSION);
+    muster_write_atom(&w, "os_pid");
+    muster_write_integer(&w, uv_os_getpid());
+    send_and_free(port, &w);
+}
+
+static void send_log(void *context, enum muster_log_level level, const char *text) {
+    struct muster_writer w;
+    begin(&w, 3, "log");
+    muster_write_atom(&w, muster_log_level_name(level));
+    muster_write_text(&w, text);
+    send_and_free(context, &w);
+}
+
+static void on_heartbeat(uv_timer_t *timer) {
+    struct port *port = timer->data;
+    struct muster_writer w;
+    begin(&w, 2, "heartbeat");
+    muster_write_integer(&w, ++port->beats);
+    send_and_free(port, &w);
+}
+
+/* {event, Service, Key, Event}, as far as Event. */
+static void begin_event(struct muster_writer *w, const char *service) {
+    begin(w, 4, "event");
+    muster_write_atom(w, service);
+}
+
+static void on_peer(void *context, const struct muster_peer *peer) {
+    struct muster_writer w;
+    begin_event(&w, "node");
+    muster_write_atom(&w, "peers");
+    muster_write_tuple(&w, 4);
+    muster_write_atom(&w, "peer");
+    muster_write_name(&w, &peer->name);
+    muster_write_atom(&w, muster_peer_state_name(peer->state));
+    muster_write_text(&w, peer->detail);
+    send_and_free(context, &w);
+}
+
+static void on_published(void *context, int published, const char *text) {
+    struct muster_writer w;
+    begin_event(&w, "node");
+    muster_write_atom(&w, "peers");
+    muster_write_tuple(&w, 3);
+    muster_write_atom(&w, "published");
+    muster_write_atom(&w, published ? "true" : "false");
+    muster_write_text(&w, text);
+    send_and_free(context, &w);
+}
+
+static void on_status(void *context, const struct muster_watch *watch,
+                      enum muster_health_status from) {
+    struct muster_writer w;
+    begin_event(&w, "monitor");
+    muster_write_binary(&w, muster_slice(watch->monitor->key, watch->monitor->key_len));
+    muster_write_tuple(&w, 4);
+    muster_write_atom(&w, "status");
+    muster_write_name(&w, &watch->name);
+    muster_write_atom(&w, muster_health_status_name(from));
+    muster_write_atom(&w, muster_health_status_name(watch->health.status));
+    send_and_free(context, &w);
+}
+
+/* --- Reading --- */
+
+static void refuse_configuration(struct port *port, const char *text) {
+    struct muster_writer w;
+    struct muster_slice frame;
+    begin(&w, 2, "refused");
+    muster_write_text(&w, text);
+    /* Written before anything is closed: it is the last thing the BEAM hears from this process. */
+    if (muster_writer_finish(&w, &frame) == 0) {
+        uv_buf_t buf = uv_buf_init((char *)(uintptr_t)frame.data, (unsigned)frame.len);
+        uv_try_write((uv_stream_t *)&port->out, &buf, 1);
+    }
+    muster_writer_free(&w);
+    leave(port, MUSTER_EXIT_USAGE);
+}
+
+/* {configure, Version, Config} */
+static void configure(struct port *port, struct muster_reader *r) {
+    struct muster_slice config, distribution = {0};
+    struct muster_problem problem;
+    const char *error;
+    int64_t version;
+    struct muster_arg args[] = {
+        {.name = "heartbeat_ms",
+         .type = MUSTER_ARG_INTEGER,
+         .target = &port->heartbeat_ms,
+         .min = 10,
+         .max = 60000},
+        {.name = "distribution", .type = MUSTER_ARG_MAP, .target = &distribution},
+    };
+    if (muster_read_integer(r, &version) != 0 || version != MUSTER_CONTROL_VERSION) {
+        refuse_configuration(port, "this C node speaks version 1 of the control port's protocol");
+        return;
+    }
+    if (muster_read_raw(r, &config) != 0 || muster_args_read(config, args, 2, &problem) != 0) {
+        refuse_configuration(port, problem.text);
+        return;
+    }
+    if (args[1].given &&
+        muster_requests_distribute(&port->node, distribution, &error, &problem) != 0) {
+        refuse_configuration(port, problem.text);
+        return;
+    }
+    port->configured = 1;
+    muster_log_set_sink(send_log, port);
+    send_hello(port);
+    uv_timer_start(&port->heartbeat, on_heartbeat, 0, (uint64_t)port->heartbeat_ms);
+}
+
+/* Service, operation and argument of a call or cast; the answer goes to `w`. */
+static int carry_out(struct port *port, struct muster_reader *r, struct muster_writer *w) {
+    char service[MUSTER_ATOM_SIZE], op[MUSTER_ATOM_SIZE];
+    struct muster_slice arg;
+    if (muster_read_atom(r, service) != 0 || muster_read_atom(r, op) != 0 ||
+        muster_read_raw(r, &arg) != 0) {
+        return MUSTER_E_MALFORMED;
+    }
+    muster_requests_from_beam(&port->node, service, op, arg, w);
+    return 0;
+}
+
+/* {call, Id, Service, Op, Arg} */
+static void call(struct port *port, struct muster_reader *r) {
+    struct muster_writer w;
+    int64_t id;
+    if (muster_read_integer(r, &id) != 0) {
+        muster_log(MUSTER_ERROR, "control port: a call without an integer id");
+        return;
+    }
+    begin(&w, 3, "reply");
+    muster_write_integer(&w, id);
+    if (carry_out(port, r, &w) != 0) {
+        muster_write_tuple(&w, 2);
+        muster_write_atom(&w, "error");
+        muster_write_atom(&w, "malformed_request");
+    }
+    send_and_free(port, &w);
+}
+
+/* {cast, Service, Op, Arg}: the answer is made and dropped. */
+static void cast(struct port *port, struct muster_reader *r) {
+    struct muster_writer w;
+    muster_writer_init(&w);
+    if (carry_out(port, r, &w) != 0) {
+        muster_log(MUSTER_ERROR, "control port: a malformed cast");
+    }
+    muster_writer_free(&w);
+}
+
+static void take_frame(struct port *port, struct muster_slice frame) {
+    static const struct {
+        const char *kind;
+        int arity;
+        int before_configuration;
+        void (*handle)(struct port *port, struct muster_reader *r);
+    } kinds[] = {{"configure", 3, 1, configure}, {"call", 5, 0, call}, {"cast", 4, 0, cast}};
+    char kind[MUSTER_ATOM_SIZE];
+    int arity;
+    size_t used;
+    int error = muster_term_check_versioned(frame, &muster_term_default_limits, &used);
+    struct muster_reader r = muster_reader(muster_slice(frame.data + 1, frame.len - 1));
+    if (error != 0 || muster_read_tuple(&r, &arity) != 0 || muster_read_atom(&r, kind) != 0) {
+        muster_log(MUSTER_ERROR, "control port: a frame that is no request: %s",
+                   muster_strerror(error));
+        return;
+    }
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strcmp(kinds[i].kind, kind) == 0 && kinds[i].arity == arity &&
+            kinds[i].before_configuration == !port->configured) {
+            kinds[i].handle(port, &r);
+            return;
+        }
+    }
+    if (strcmp(kind, "heartbeat") != 0) {
+        muster_log(MUSTER_ERROR, "control port: unexpected %s of %d elements", kind, arity);
+    }
+}
+
+static void take_bytes(struct port *port, struct muster_slice in) {
+    while (!port->leaving) {
+        struct muster_slice frame;
+        int result = muster_frame_next(&port->frames, &in, &frame);
+        if (result == MUSTER_FRAME_MORE) {
+            return;
+        }
+        if (result < 0) {
+            leave(port, MUSTER_EXIT_FAILED);
+        } else if (result == MUSTER_FRAME_OVERSIZED) {
+            muster_log(MUSTER_ERROR, "control port: a frame of %zu bytes is over the limit",
+                       frame.len);
+        } else {
+            take_frame(port, frame);
+        }
+    }
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+    (void)handle;
+    (void)suggested;
+    *buf = uv_buf_init(read_buffer, sizeof read_buffer);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
+    struct port *port = stream->data;
+    if (n > 0) {
+        take_bytes(port, muster_slice(buf->base, (size_t)n));
+    } else if (n < 0) {
+        leave(port, MUSTER_EXIT_LEFT);
+    }
+}
+
+/* --- Life --- */
+
+static int open_pipes(struct port *port) {
+    uv_pipe_init(port->loop, &port->in, 0);
+    uv_pipe_init(port->loop, &port->out, 0);
+    port->in.data = port->out.data = port;
+    int status = uv_pipe_open(&port->in, STDIN_FILENO);
+    return status != 0 ? status : uv_pipe_open(&port->out, STDOUT_FILENO);
+}
+
+int muster_port_run(void) {
+    static struct port port; /* large, and there is one */
+    struct muster_node_owner owner = {
+        .context = &port, .on_peer = on_peer, .on_published = on_published, .on_status = on_status};
+    port.loop = uv_default_loop();
+    port.heartbeat_ms = HEARTBEAT_DEFAULT_MS;
+    muster_frame_reader_init(&port.frames, 4, FRAME_LIMIT);
+    muster_node_init(&port.node, port.loop, &owner);
+    uv_timer_init(port.loop, &port.heartbeat);
+    uv_timer_init(port.loop, &port.leaving_timer);
+    port.heartbeat.data = port.leaving_timer.data = &port;
+    int status = open_pipes(&port);
+    if (status != 0) {
+        fprintf(stderr, "muster_node: --port needs pipes on stdin and stdout: %s\n",
+                uv_strerror(status));
+        return MUSTER_EXIT_USAGE;
+    }
+    uv_read_start((uv_stream_t *)&port.in, on_alloc, on_read);
+    uv_run(port.loop, UV_RUN_DEFAULT);
+    muster_frame_reader_close(&port.frames);
+    return port.exit_code;
+}

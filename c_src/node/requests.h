@@ -1,0 +1,29 @@
+/* The requests that the C node answers: from its BEAM over the control port, and from other nodes
+ * to `muster`. */
+#ifndef MUSTER_NODE_REQUESTS_H
+#define MUSTER_NODE_REQUESTS_H
+
+#include "node/args.h"
+#include "node/codec.h"
+#include "node/node.h"
+
+/*
+ * Carries out `op` of `service` with the argument map `arg` and writes {ok, Result} or {error,
+ * Reason}, exactly one term. docs/control-port.md lists services, operations and arguments.
+ */
+void muster_requests_from_beam(struct muster_node *node, const char *service, const char *op,
+                               struct muster_slice arg, struct muster_writer *w);
+
+/*
+ * Joins a cluster as the distribution map says (the operation `distribute`). Returns 0, or a
+ * negative code with `*error` the atom and `*problem` the text of the refusal.
+ */
+int muster_requests_distribute(struct muster_node *node, struct muster_slice map,
+                               const char **error, struct muster_problem *problem);
+
+/* Answers another node's gen_server call: `ping`, `info`, `peers`, `health`; writes exactly one
+ * term. */
+void muster_requests_from_peer(struct muster_node *node, struct muster_slice request,
+                               struct muster_writer *w);
+
+#endif
