@@ -60,7 +60,7 @@
 %% A C node that lived that long is taken for a working one: its end starts at the shortest
 %% back-off again.
 -define(STABLE_MS, 5000).
-%% How often the cookie is looked at while a peer refuses ours; the BEAM tells nobody of a change.
+%% How often the cookie is looked at; the BEAM tells nobody of a change.
 -define(COOKIE_CHECK_MS, 1000).
 -define(STOP_MS, 4000).
 -define(LOG_META, #{domain => [muster]}).
@@ -198,6 +198,7 @@ init(Options) ->
     process_flag(trap_exit, true),
     %% For the node's own coming alive; other nodes' are the services' matter.
     ok = net_kernel:monitor_nodes(true),
+    schedule_cookie_check(),
     {ok, #state{options = Options}, {continue, start}}.
 
 %% @private
@@ -243,7 +244,8 @@ handle_info({nodeup, Node}, S) when Node =:= node() ->
 handle_info({nodedown, Node}, #state{distributed = Node} = S) ->
     {noreply, leave_cluster(S)};
 handle_info(check_cookies, S) ->
-    {noreply, check_cookies(S)};
+    schedule_cookie_check(),
+    {noreply, refresh_cookies(S)};
 handle_info({'EXIT', Pid, Reason}, #state{owner = Owner} = S) when Pid =/= Owner, is_pid(Pid) ->
     %% Linked to nobody but the owner and the supervisor, whose exits must end this process.
     case Reason of
@@ -413,8 +415,7 @@ leave_cluster(S) ->
 %%% Cookies
 
 peer_event({peer, Node, cookie_mismatch, _}, #state{mismatched = Mismatched} = S) ->
-    map_size(Mismatched) =:= 0 andalso schedule_cookie_check(),
-    refresh_cookie(Node, S#state{mismatched = Mismatched#{Node => true}});
+    refresh_cookies(S#state{mismatched = Mismatched#{Node => true}});
 peer_event({peer, Node, _, _}, #state{mismatched = Mismatched} = S) ->
     S#state{mismatched = maps:remove(Node, Mismatched)};
 peer_event(_, S) ->
@@ -423,21 +424,19 @@ peer_event(_, S) ->
 schedule_cookie_check() ->
     erlang:send_after(?COOKIE_CHECK_MS, self(), check_cookies).
 
-check_cookies(#state{mismatched = Mismatched} = S) when map_size(Mismatched) =:= 0 ->
+%% Sends what changed since it was sent: the cluster's cookie, and those of nodes with their own,
+%% as far as such a node refused the cluster's.
+refresh_cookies(#state{distributed = undefined} = S) ->
     S;
-check_cookies(#state{mismatched = Mismatched} = S) ->
-    schedule_cookie_check(),
-    lists:foldl(fun refresh_cookie/2, S, maps:keys(Mismatched)).
+refresh_cookies(#state{mismatched = Mismatched} = S) ->
+    All = erlang:get_cookie(),
+    S1 = refresh(all, All, #{}, S),
+    lists:foldl(fun(Node, Acc) -> refresh_own(Node, All, Acc) end, S1, maps:keys(Mismatched)).
 
-%% Sends the cookie for a node if it differs from what was sent before.
-refresh_cookie(_Node, #state{distributed = undefined} = S) ->
-    S;
-refresh_cookie(Node, S) ->
-    S1 = refresh(all, erlang:get_cookie(), #{}, S),
-    All = maps:get(all, S1#state.cookies),
+refresh_own(Node, All, #state{cookies = Cookies} = S) ->
     case cookie_of(Node, All) of
-        All when not is_map_key(Node, S1#state.cookies) -> S1;
-        Own -> refresh(Node, Own, #{node => Node}, S1)
+        All when not is_map_key(Node, Cookies) -> S;
+        Own -> refresh(Node, Own, #{node => Node}, S)
     end.
 
 refresh(Whose, Cookie, Arg, #state{cookies = Cookies} = S) ->

@@ -33,11 +33,11 @@ defmodule Muster.Test.Cluster do
   @doc """
   Starts a BEAM node and, unless `muster: false`, the application in it. It is ended with the test.
 
-  Options: `:name` (prefix), `:named` (false: nonode@nohost), `:cookie`, `:args`, `:env`,
+  Options: `:name` (prefix, or `{:padded, length}`), `:named` (false: nonode@nohost), `:cookie`, `:args`, `:env`,
   `:app_env` (keyword of muster's), `:muster`, `:monitor` (options of a node monitor, or nil).
   """
   def start_node(opts \\ []) do
-    name = unique_name(Keyword.get(opts, :name, "n"))
+    name = node_name(Keyword.get(opts, :name, "n"))
 
     {:ok, peer, node} =
       peer_options(name, opts)
@@ -54,6 +54,9 @@ defmodule Muster.Test.Cluster do
     node
   end
 
+  defp node_name({:padded, length}), do: String.pad_trailing(unique_name("n"), length, "x")
+  defp node_name(prefix), do: unique_name(prefix)
+
   defp peer_options(name, opts) do
     options = %{
       connection: :standard_io,
@@ -63,7 +66,7 @@ defmodule Muster.Test.Cluster do
     }
 
     if Keyword.get(opts, :named, true) do
-      Map.merge(options, %{name: name, host: to_charlist(@host), longnames: true})
+      Map.merge(options, %{name: to_charlist(name), host: to_charlist(@host), longnames: true})
     else
       options
     end

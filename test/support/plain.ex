@@ -23,17 +23,15 @@ defmodule Muster.Test.Plain do
     end
   end
 
-  @doc "The exit signal that a link brings within some milliseconds."
-  def exit_by_link(pid, ms) do
+  @doc "The exit signal that a link brings."
+  def exit_by_link(pid) do
     :erlang.process_flag(:trap_exit, true)
     :erlang.link(pid)
 
     receive do
       {:EXIT, ^pid, reason} -> reason
     after
-      ms ->
-        :erlang.unlink(pid)
-        :alive
+      5_000 -> :none
     end
   end
 
