@@ -147,6 +147,39 @@ static void test_init_takes_over(void **state) {
     }
 }
 
+static void test_next_threshold(void **state) {
+    static const struct {
+        uint64_t now, wait;
+    } cases[] = {
+        {1000, 5000},  {999, 5000}, {1001, 4999},        {5999, 1},
+        {6000, 25000}, {30999, 1},  {31000, UINT64_MAX}, {99999, UINT64_MAX},
+    };
+    struct muster_health health;
+    (void)state;
+    muster_health_init(&health, 1000, MUSTER_HEALTHY, 0);
+    for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
+        assert_true(muster_health_next_threshold(&health, &thresholds, cases[i].now) ==
+                    cases[i].wait);
+    }
+}
+
+/* Who sleeps until the next threshold misses no change and wakes for nothing but one. */
+static void test_sleeping_until_the_threshold(void **state) {
+    struct muster_health health;
+    uint64_t now = 1000, wait;
+    unsigned changes = 0;
+    (void)state;
+    muster_health_init(&health, now, MUSTER_HEALTHY, 0);
+    while ((wait = muster_health_next_threshold(&health, &thresholds, now)) != UINT64_MAX) {
+        assert_int_equal(muster_health_judge(&health, &thresholds, now + wait - 1, 1), 0);
+        assert_int_equal(muster_health_judge(&health, &thresholds, now + wait, 1), 1);
+        now += wait;
+        changes++;
+    }
+    assert_int_equal(changes, 2);
+    assert_int_equal(health.status, MUSTER_DOWN);
+}
+
 /* A thousand lives of random events: better only after an answer, worse only with time. */
 static void test_better_only_after_an_answer(void **state) {
     uint64_t random = 11;
@@ -191,6 +224,8 @@ int main(void) {
         cmocka_unit_test(test_observer_late_is_bounded),
         cmocka_unit_test(test_silent_ms),
         cmocka_unit_test(test_init_takes_over),
+        cmocka_unit_test(test_next_threshold),
+        cmocka_unit_test(test_sleeping_until_the_threshold),
         cmocka_unit_test(test_better_only_after_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
