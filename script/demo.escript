@@ -1,0 +1,162 @@
+#!/usr/bin/env escript
+%% -*- erlang -*-
+%% A cluster of three real BEAM nodes with their C nodes, on loopback: who is connected to whom with
+%% what round-trip time, what a frozen node looks like and what a killed one does.
+%%
+%%   make demo                                  (or script/demo [--suspect-after MS] [--ping-interval MS])
+%%
+%% The nodes are driven over their standard input and output, not over the cluster, so that the cluster is
+%% just them. Everything that is started here ends here, whatever happens.
+-mode(compile).
+
+-define(MONITOR, muster_node_monitor).
+-define(DEADLINE_MS, 20000).
+
+main([Ebin | Args]) ->
+    Options = options(Args, #{suspect_after_ms => 1000, ping_interval_ms => 200}),
+    process_flag(trap_exit, true),
+    Names = ["berlin", "lagos", "quito"],
+    Cluster = [start_node(Name, Ebin) || Name <- Names],
+    try
+        show(Cluster, Options)
+    catch
+        Class:Reason:Stack ->
+            say("the demo failed: ~p:~p~n~p", [Class, Reason, Stack]),
+            stop(Cluster),
+            halt(1)
+    end,
+    stop(Cluster),
+    say("All nodes and their C nodes are gone again.", []).
+
+options([], Options) ->
+    Options;
+options(["--suspect-after", Ms | Rest], Options) ->
+    options(Rest, Options#{suspect_after_ms => list_to_integer(Ms)});
+options(["--ping-interval", Ms | Rest], Options) ->
+    options(Rest, Options#{ping_interval_ms => list_to_integer(Ms)});
+options(Other, _Options) ->
+    io:format(standard_error, "demo: ~p is not one of --suspect-after MS, --ping-interval MS~n", [Other]),
+    halt(2).
+
+show([A, B, C] = Cluster, Options) ->
+    say("Three BEAM nodes are up: ~s", [lists:join(", ", [short(Node) || Node <- Cluster])]),
+    [start_muster(Node, Options) || Node <- Cluster],
+    say("Each runs muster: its C node joins as a hidden node beside it, ~s and so on.", [cnode_name(A)]),
+    connect(Cluster),
+    until("all see each other", fun() -> lists:all(fun(N) -> sees(N, [healthy, healthy]) end, Cluster) end),
+    until("some round trips are measured", fun() -> lists:all(fun(N) -> samples(N) >= 5 end, Cluster) end),
+    table("Everybody is connected to everybody", Cluster),
+
+    {_, _, PidB} = B,
+    signal("STOP", PidB),
+    say("~s is frozen now (SIGSTOP): its sockets stay open, but it answers no more.", [short(B)]),
+    until("the others suspect it", fun() -> lists:all(fun(N) -> status(N, B) =:= suspect end, [A, C]) end),
+    table(io_lib:format("~s has turned suspect", [short(B)]), [A, C]),
+
+    signal("CONT", PidB),
+    until("it is healthy again", fun() -> lists:all(fun(N) -> status(N, B) =:= healthy end, [A, C]) end),
+    table(io_lib:format("~s was resumed (SIGCONT) and is healthy again", [short(B)]), [A, C]),
+
+    {_, _, PidC} = C,
+    signal("KILL", PidC),
+    say("~s is killed (SIGKILL); its C node leaves by itself.", [short(C)]),
+    until("the others see it down", fun() -> lists:all(fun(N) -> status(N, C) =:= down end, [A, B]) end),
+    table(io_lib:format("~s is down", [short(C)]), [A, B]),
+    until("its C node is gone from epmd", fun() -> not registered(C) end).
+
+%% Nodes
+
+start_node(Name, Ebin) ->
+    Full = list_to_atom(Name ++ "_" ++ os:getpid() ++ "@127.0.0.1"),
+    {ok, Peer, Full} = peer:start_link(#{
+        name => Full, longnames => true, connection => standard_io, args => ["-pa", Ebin, "-kernel", "logger_level", "error"]
+    }),
+    true = on({Full, Peer, none}, erlang, set_cookie, [cookie()]),
+    {Full, Peer, on({Full, Peer, none}, os, getpid, [])}.
+
+cookie() ->
+    case get(cookie) of
+        undefined ->
+            Cookie = binary_to_atom(binary:encode_hex(crypto:strong_rand_bytes(16))),
+            put(cookie, Cookie),
+            Cookie;
+        Cookie ->
+            Cookie
+    end.
+
+start_muster(Node, Options) ->
+    {ok, _} = on(Node, application, ensure_all_started, [muster]),
+    %% Under the node's own supervisor, as a user's application would do it.
+    Spec = on(Node, ?MONITOR, child_spec, [Options#{down_after_ms => 30000}]),
+    {ok, _} = on(Node, supervisor, start_child, [kernel_safe_sup, Spec]).
+
+connect(Cluster) ->
+    [true = on(A, net_kernel, connect_node, [NameB]) || A = {NameA, _, _} <- Cluster, {NameB, _, _} <- Cluster, NameA < NameB].
+
+on({_, Peer, _}, Module, Function, Args) ->
+    peer:call(Peer, Module, Function, Args, ?DEADLINE_MS).
+
+signal(Signal, OsPid) ->
+    [] = os:cmd("kill -" ++ Signal ++ " " ++ OsPid).
+
+stop(Cluster) ->
+    [os:cmd("kill -KILL " ++ OsPid ++ " 2>/dev/null") || {_, _, OsPid} <- Cluster],
+    until("all C nodes are gone from epmd", fun() -> not lists:any(fun registered/1, Cluster) end).
+
+registered(Node) ->
+    {ok, Names} = erl_epmd:names("127.0.0.1"),
+    [Alive, _] = string:split(cnode_name(Node), "@"),
+    lists:keymember(Alive, 1, Names).
+
+cnode_name({Name, _, _}) ->
+    [Alive, Host] = string:split(atom_to_list(Name), "@"),
+    Alive ++ "-muster@" ++ Host.
+
+%% Views
+
+view(Node) ->
+    lists:sort(fun(#{node := N}, #{node := M}) -> N =< M end, on(Node, ?MONITOR, list_all, [])).
+
+sees(Node, Statuses) ->
+    [S || #{status := S} <- view(Node)] =:= Statuses.
+
+samples(Node) ->
+    lists:min([length(H) || #{rtt_history := H} <- view(Node)]).
+
+status(Node, {Peer, _, _}) ->
+    {ok, #{status := Status}} = on(Node, ?MONITOR, get_health, [Peer]),
+    Status.
+
+table(Title, Nodes) ->
+    say("", []),
+    say("~s", [Title]),
+    say("  ~-10s ~-10s ~-12s ~-9s ~9s ~9s ~9s", ["node", "peer", "connection", "status", "RTT us", "avg us", "jitter us"]),
+    [row(short(Node), Health) || Node <- Nodes, Health <- view(Node)],
+    say("", []).
+
+row(Node, #{node := Peer, connection := Connection, status := Status, rtt_history := History} = Health) ->
+    Now = case History of [] -> 0.0; [Newest | _] -> Newest end,
+    #{avg_rtt_ms := Average, jitter_ms := Jitter} = Health,
+    say("  ~-10s ~-10s ~-12s ~-9s ~9.1f ~9.1f ~9.1f", [
+        Node, short({Peer, x, x}), Connection, Status, Now * 1000, Average * 1000, Jitter * 1000
+    ]).
+
+short({Name, _, _}) ->
+    [Short | _] = string:split(atom_to_list(Name), "_"),
+    Short.
+
+say(Format, Args) ->
+    io:format(Format ++ "~n", Args).
+
+until(What, Condition) ->
+    until(What, Condition, erlang:monotonic_time(millisecond) + ?DEADLINE_MS).
+
+until(What, Condition, Deadline) ->
+    case Condition() of
+        true ->
+            ok;
+        false ->
+            erlang:monotonic_time(millisecond) < Deadline orelse error({gave_up_waiting_until, What}),
+            timer:sleep(20),
+            until(What, Condition, Deadline)
+    end.
