@@ -56,6 +56,12 @@ int muster_node_name_compare(const struct muster_node_name *a, const struct must
     return strcmp(a->text, b->text);
 }
 
+int muster_node_name_is_cnode(const struct muster_node_name *name) {
+    static const char suffix[] = "-muster";
+    size_t len = sizeof suffix - 1;
+    return name->alive_len > len && memcmp(name->text + name->alive_len - len, suffix, len) == 0;
+}
+
 void muster_node_name_alive(const struct muster_node_name *name, char *out) {
     memcpy(out, name->text, name->alive_len);
     out[name->alive_len] = '\0';

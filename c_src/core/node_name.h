@@ -32,6 +32,9 @@ int muster_node_name_equal(const struct muster_node_name *a, const struct muster
 /* Order of names as the handshake's tie-break compares them: <0, 0 or >0. */
 int muster_node_name_compare(const struct muster_node_name *a, const struct muster_node_name *b);
 
+/* Whether this is the name of a BEAM's C node: the alive part ends with "-muster". */
+int muster_node_name_is_cnode(const struct muster_node_name *name);
+
 /* Writes the alive part, NUL-terminated, to `out`, which holds MUSTER_NODE_NAME_MAX + 1 bytes. */
 void muster_node_name_alive(const struct muster_node_name *name, char *out);
 

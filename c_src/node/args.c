@@ -17,6 +17,9 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
     case MUSTER_ARG_NODE:
         snprintf(out, size, "a node name as a binary, such as <<\"app@host\">>");
         break;
+    case MUSTER_ARG_ATOM:
+        snprintf(out, size, "an atom");
+        break;
     case MUSTER_ARG_CHOICE: {
         int n = snprintf(out, size, "one of");
         for (const char *const *c = arg->choices; *c != NULL && n < (int)size; c++) {
@@ -24,6 +27,9 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
         }
         break;
     }
+    case MUSTER_ARG_NODES:
+        snprintf(out, size, "a list of node names as binaries");
+        break;
     case MUSTER_ARG_MAP:
         snprintf(out, size, "a map");
         break;
@@ -64,6 +70,23 @@ static int read_choice(struct muster_reader *r, const struct muster_arg *arg) {
     return MUSTER_E_INVALID;
 }
 
+static int read_nodes(struct muster_reader *r, struct muster_name_list *list) {
+    int elements;
+    if (ei_decode_list_header(r->data, &r->at, &elements) != 0) {
+        return MUSTER_E_INVALID;
+    }
+    for (int i = 0; i < elements; i++) {
+        struct muster_slice bytes;
+        struct muster_node_name name;
+        if (muster_read_binary(r, &bytes) != 0 ||
+            muster_node_name_parse(&name, (const char *)bytes.data, bytes.len) != 0 ||
+            muster_name_list_add(list, &name) != 0) {
+            return MUSTER_E_INVALID;
+        }
+    }
+    return 0;
+}
+
 static int read_value(struct muster_slice value, const struct muster_arg *arg) {
     struct muster_reader r = muster_reader(value);
     struct muster_slice bytes;
@@ -87,8 +110,12 @@ static int read_value(struct muster_slice value, const struct muster_arg *arg) {
         return muster_read_binary(&r, &bytes) != 0
                    ? MUSTER_E_INVALID
                    : muster_node_name_parse(arg->target, (const char *)bytes.data, bytes.len);
+    case MUSTER_ARG_ATOM:
+        return muster_read_atom(&r, arg->target);
     case MUSTER_ARG_CHOICE:
         return read_choice(&r, arg);
+    case MUSTER_ARG_NODES:
+        return read_nodes(&r, arg->target);
     case MUSTER_ARG_MAP:
         *(struct muster_slice *)arg->target = value;
         return muster_read_map(&r, &arity);

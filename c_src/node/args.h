@@ -5,14 +5,17 @@
 #ifndef MUSTER_NODE_ARGS_H
 #define MUSTER_NODE_ARGS_H
 
+#include "core/name_list.h"
 #include "node/codec.h"
 
 enum muster_arg_type {
     MUSTER_ARG_INTEGER, /* target: int64_t, within [min, max] */
     MUSTER_ARG_BINARY,  /* target: struct muster_slice, 1 to max bytes */
     MUSTER_ARG_NODE,    /* target: struct muster_node_name */
+    MUSTER_ARG_ATOM,    /* target: char[MUSTER_ATOM_SIZE] */
     MUSTER_ARG_CHOICE,  /* target: int, the index of the atom in `choices` */
-    MUSTER_ARG_MAP,     /* target: struct muster_slice, the map as a term */
+    MUSTER_ARG_NODES, /* target: struct muster_name_list, which the caller closes, on failure too */
+    MUSTER_ARG_MAP,   /* target: struct muster_slice, the map as a term */
 };
 
 struct muster_arg {

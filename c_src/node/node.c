@@ -25,6 +25,7 @@ static void on_peer_state(void *context, struct muster_peer *peer) {
         node->owner.on_peer(node->owner.context, peer);
     }
     muster_monitors_peer_changed(&node->monitors, peer);
+    muster_topologies_peer_changed(&node->topologies, peer);
 }
 
 static void on_frame(void *context, struct muster_peer *peer, struct muster_slice frame,
@@ -77,6 +78,7 @@ void muster_node_init(struct muster_node *node, uv_loop_t *loop,
         .context = node, .on_status = on_status, .on_sample = on_sample};
     muster_peers_init(&node->peers, loop, &node->cookies, &peers_owner);
     muster_monitors_init(&node->monitors, loop, &node->peers, &node->mailbox, &monitors_owner);
+    muster_topologies_init(&node->topologies, loop, &node->peers, &owner->discovery);
 }
 
 static enum muster_peer_state no_dialling(enum muster_transport transport) {
@@ -129,6 +131,7 @@ void muster_node_leave(struct muster_node *node) {
     }
     node->leaving = 1;
     node->owner = (struct muster_node_owner){0}; /* nobody is told of the parting */
+    muster_topologies_close(&node->topologies);
     muster_monitors_close(&node->monitors);
     muster_peers_stop(&node->peers);
     if (node->distributed) {

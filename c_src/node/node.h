@@ -9,6 +9,7 @@
 #include "node/monitor.h"
 #include "node/peers.h"
 #include "node/publisher.h"
+#include "node/topology.h"
 
 /* How the BEAM's own distribution travels (its -proto_dist). */
 enum muster_transport { MUSTER_TRANSPORT_TCP, MUSTER_TRANSPORT_TLS, MUSTER_TRANSPORT_OTHER };
@@ -36,6 +37,7 @@ struct muster_node_owner {
     void (*on_status)(void *context, const struct muster_watch *watch,
                       enum muster_health_status from);
     void (*on_sample)(void *context, const struct muster_watch *watch, uint64_t rtt_ns);
+    struct muster_topologies_owner discovery; /* needed by those who start topologies only */
 };
 
 struct muster_node {
@@ -46,6 +48,7 @@ struct muster_node {
     struct muster_mailbox mailbox;
     struct muster_monitors monitors;
     struct muster_publisher publisher;
+    struct muster_topologies topologies;
     int distributed;
     int leaving;
     uint64_t started_ms;

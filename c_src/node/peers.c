@@ -10,6 +10,8 @@
 #define BACKLOG 128
 #define RETRY_FIRST_MS 250
 #define RETRY_CAP_MS 10000
+/* How long a dial at most waits before it asks again whether it is its turn. */
+#define DIAL_TURN_MS 100
 /* After this long a dial that went well is forgotten by the back-off; before, flapping keeps it
  * waiting. */
 #define STABLE_MS 10000
@@ -136,8 +138,14 @@ static void retry_later(struct muster_peer *peer) {
     }
 }
 
+static void dial_ended(struct muster_peer *peer) {
+    peer->peers->dials -= (unsigned)peer->dialling;
+    peer->dialling = 0;
+}
+
 static void dial_failed(struct muster_peer *peer, enum muster_peer_state state,
                         const char *detail) {
+    dial_ended(peer);
     set_state(peer, state, detail);
     retry_later(peer);
     if (is_idle(peer)) {
@@ -185,6 +193,12 @@ static void dial(struct muster_peer *peer) {
                   "this node's own cluster runs over a distribution that C nodes cannot join");
         return;
     }
+    if (peers->dials == MUSTER_PEERS_DIALS_MAX) {
+        uv_timer_start(&peer->retry, on_retry, 1 + randombytes_uniform(DIAL_TURN_MS), 0);
+        return;
+    }
+    peer->dialling = 1;
+    peers->dials++;
     peer->attempts++;
     if (peer->state == MUSTER_PEER_IDLE) {
         set_state(peer, MUSTER_PEER_DIALING, "");
@@ -200,6 +214,7 @@ static void on_retry(uv_timer_t *timer) {
 }
 
 static void stop_dialling(struct muster_peer *peer) {
+    dial_ended(peer);
     uv_timer_stop(&peer->retry);
     if (peer->lookup != NULL) {
         muster_lookup_cancel(peer->lookup);

@@ -17,6 +17,9 @@
 
 /* Peers that nobody wants and that are not connected: so many are remembered, for the operator. */
 #define MUSTER_PEERS_REMEMBERED 64
+/* Dials under way; more wait their turn, so that a long list of nodes does not use up the
+ * descriptors. */
+#define MUSTER_PEERS_DIALS_MAX 256
 /* Connections that have not yet proved who they are. */
 #define MUSTER_PEERS_HANDSHAKES_MAX 128
 
@@ -31,6 +34,7 @@ struct muster_peer {
     unsigned attempts; /* since it was last connected */
     struct muster_backoff backoff;
     uv_timer_t retry;
+    int dialling;                 /* counted among the dials under way */
     struct muster_lookup *lookup; /* the dial's first part, while it is under way */
     struct muster_link *outgoing; /* the dial's second part */
     struct muster_link *link;     /* up */
@@ -58,6 +62,7 @@ struct muster_peers {
     void *tree; /* by name, for tsearch */
     struct muster_peer *first;
     unsigned count;
+    unsigned dials;      /* under way */
     unsigned handshakes; /* incoming, not yet up */
     uv_tcp_t *listener;
     uint16_t listen_port;

@@ -184,6 +184,69 @@ static void on_status(void *context, const struct muster_watch *watch,
     send_and_free(context, &w);
 }
 
+static void begin_discovery_event(struct muster_writer *w, const struct muster_topology *t,
+                                  int arity, const char *event) {
+    begin_event(w, "discovery");
+    muster_write_binary(w, muster_slice(t->key, t->key_len));
+    muster_write_tuple(w, arity);
+    muster_write_atom(w, event);
+}
+
+static void on_found(void *context, const struct muster_topology *t,
+                     const struct muster_node_name *node) {
+    struct muster_writer w;
+    begin_discovery_event(&w, t, 2, "found");
+    muster_write_name(&w, node);
+    send_and_free(context, &w);
+}
+
+static void on_unproven(void *context, const struct muster_topology *t,
+                        const struct muster_peer *peer) {
+    struct muster_writer w;
+    begin_discovery_event(&w, t, 4, "unproven");
+    muster_write_name(&w, &peer->name);
+    muster_write_atom(&w, muster_peer_state_name(peer->state));
+    muster_write_text(&w, peer->detail);
+    send_and_free(context, &w);
+}
+
+static void on_lost(void *context, const struct muster_topology *t,
+                    const struct muster_node_name *node, const char *why) {
+    struct muster_writer w;
+    begin_discovery_event(&w, t, 3, "lost");
+    muster_write_name(&w, node);
+    muster_write_text(&w, why);
+    send_and_free(context, &w);
+}
+
+static void on_metadata(void *context, const struct muster_topology *t,
+                        const struct muster_node_name *node, int64_t version,
+                        struct muster_slice metadata) {
+    struct muster_writer w;
+    begin_discovery_event(&w, t, 4, "metadata");
+    muster_write_name(&w, node);
+    muster_write_integer(&w, version);
+    muster_write_raw(&w, metadata);
+    send_and_free(context, &w);
+}
+
+static void on_sync(void *context, const struct muster_topology *t, const char *error) {
+    struct muster_writer w;
+    begin_discovery_event(&w, t, 3, "sync");
+    if (error != NULL) {
+        muster_write_atom(&w, "error");
+        muster_write_text(&w, error);
+    } else {
+        muster_write_atom(&w, "ok");
+        muster_write_map(&w, 2);
+        muster_write_atom(&w, "duration_us");
+        muster_write_integer(&w, (int64_t)t->last_duration_us);
+        muster_write_atom(&w, "listed");
+        muster_write_integer(&w, t->count);
+    }
+    send_and_free(context, &w);
+}
+
 /* --- Reading --- */
 
 static void refuse_configuration(struct port *port, const char *text) {
@@ -347,8 +410,16 @@ static int open_pipes(struct port *port) {
 
 int muster_port_run(void) {
     static struct port port; /* large, and there is one */
-    struct muster_node_owner owner = {
-        .context = &port, .on_peer = on_peer, .on_published = on_published, .on_status = on_status};
+    struct muster_node_owner owner = {.context = &port,
+                                      .on_peer = on_peer,
+                                      .on_published = on_published,
+                                      .on_status = on_status,
+                                      .discovery = {.context = &port,
+                                                    .on_found = on_found,
+                                                    .on_unproven = on_unproven,
+                                                    .on_lost = on_lost,
+                                                    .on_metadata = on_metadata,
+                                                    .on_sync = on_sync}};
     port.loop = uv_default_loop();
     port.heartbeat_ms = HEARTBEAT_DEFAULT_MS;
     muster_frame_reader_init(&port.frames, 4, FRAME_LIMIT);

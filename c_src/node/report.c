@@ -153,3 +153,44 @@ void muster_report_all_health(struct muster_writer *w, const struct muster_node 
     }
     muster_write_nil(w);
 }
+
+static void write_found_node(struct muster_writer *w, const struct muster_found_node *node,
+                             uint64_t now) {
+    muster_write_map(w, 6);
+    muster_write_atom(w, "node");
+    muster_write_name(w, &node->name);
+    pair_atom(w, "proven", node->proven ? "true" : "false");
+    pair_atom(w, "listed", node->listed ? "true" : "false");
+    pair_atom(w, "state", muster_peer_state_name(node->peer->state));
+    muster_write_atom(w, "reason");
+    write_reason(w, node->peer);
+    pair_integer(w, "heard_ms", (int64_t)(now - node->heard_ms));
+}
+
+void muster_report_topology(struct muster_writer *w, const struct muster_topology *topology) {
+    uint64_t now = uv_now(topology->topologies->loop);
+    muster_write_map(w, 8);
+    pair_atom(w, "strategy", topology->type->name);
+    muster_write_atom(w, "nodes");
+    muster_write_list(w, (int)topology->count);
+    for (const struct muster_found_node *n = topology->nodes; n != NULL; n = n->next) {
+        write_found_node(w, n, now);
+    }
+    muster_write_nil(w);
+    pair_integer(w, "syncs", (int64_t)topology->syncs);
+    pair_integer(w, "failures", (int64_t)topology->failures);
+    muster_write_atom(w, "last_sync_ms");
+    if (topology->last_sync_ms != 0) {
+        muster_write_integer(w, (int64_t)(now - topology->last_sync_ms));
+    } else {
+        muster_write_atom(w, "none");
+    }
+    pair_integer(w, "last_duration_us", (int64_t)topology->last_duration_us);
+    pair_text(w, "last_error", topology->last_error);
+    muster_write_atom(w, "counters");
+    if (topology->type->write_counters != NULL) {
+        topology->type->write_counters(topology, w);
+    } else {
+        muster_write_map(w, 0);
+    }
+}

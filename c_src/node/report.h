@@ -12,6 +12,8 @@ void muster_report_peers(struct muster_writer *w, const struct muster_node *node
 void muster_report_health(struct muster_writer *w, const struct muster_watch *watch);
 void muster_report_monitor(struct muster_writer *w, const struct muster_monitor *monitor);
 
+void muster_report_topology(struct muster_writer *w, const struct muster_topology *topology);
+
 /* All monitors' watches in one list, each with its monitor's key. */
 void muster_report_all_health(struct muster_writer *w, const struct muster_node *node);
 

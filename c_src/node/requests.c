@@ -342,6 +342,96 @@ static int monitor_list(struct request *q) {
     return error;
 }
 
+/* --- Service discovery --- */
+
+#define TOPOLOGY_ARG(target_)                                                                      \
+    {                                                                                              \
+        .name = "topology", .type = MUSTER_ARG_BINARY, .target = (target_), .required = 1,         \
+        .max = MUSTER_TOPOLOGY_KEY_MAX                                                             \
+    }
+
+static int discovery_start(struct request *q) {
+    struct muster_slice key, options;
+    char strategy[MUSTER_ATOM_SIZE];
+    struct muster_arg args[] = {
+        TOPOLOGY_ARG(&key),
+        {.name = "strategy", .type = MUSTER_ARG_ATOM, .target = strategy, .required = 1},
+        {.name = "options", .type = MUSTER_ARG_MAP, .target = &options, .required = 1},
+    };
+    if (read_args(q, args, COUNT(args)) != 0) {
+        return MUSTER_E_INVALID;
+    }
+    const struct muster_strategy_type *type = muster_strategy_find(strategy);
+    if (type == NULL) {
+        q->error = "unknown_strategy";
+        snprintf(q->problem.text, sizeof q->problem.text,
+                 "option strategy: %.200s is not one of %s", strategy, muster_strategy_names());
+        return MUSTER_E_INVALID;
+    }
+    int error = muster_topology_start(&q->node->topologies, key, type, options, &q->problem);
+    return error != 0 ? error : succeed_empty(q);
+}
+
+static int find_topology(struct request *q, struct muster_topology **topology) {
+    struct muster_slice key;
+    struct muster_arg args[] = {TOPOLOGY_ARG(&key)};
+    if (read_args(q, args, COUNT(args)) != 0) {
+        return MUSTER_E_INVALID;
+    }
+    *topology = muster_topology_find(&q->node->topologies, key);
+    return *topology != NULL ? 0
+                             : refuse(q, "unknown_topology", "no topology of this key was started");
+}
+
+static int discovery_stop(struct request *q) {
+    struct muster_topology *topology;
+    int error = find_topology(q, &topology);
+    if (error != 0) {
+        return error;
+    }
+    muster_topology_stop(topology);
+    return succeed_empty(q);
+}
+
+static int discovery_sync(struct request *q) {
+    struct muster_topology *topology;
+    int error = find_topology(q, &topology);
+    if (error != 0) {
+        return error;
+    }
+    topology->type->sync(topology);
+    return succeed_empty(q);
+}
+
+static int discovery_status(struct request *q) {
+    struct muster_topology *topology;
+    int error = find_topology(q, &topology);
+    if (error == 0) {
+        muster_report_topology(succeed(q), topology);
+    }
+    return error;
+}
+
+static int discovery_set_metadata(struct request *q) {
+    struct muster_slice metadata;
+    int64_t version;
+    struct muster_arg args[] = {
+        {.name = "version",
+         .type = MUSTER_ARG_INTEGER,
+         .target = &version,
+         .required = 1,
+         .max = INT64_MAX},
+        {.name = "metadata", .type = MUSTER_ARG_MAP, .target = &metadata, .required = 1},
+    };
+    if (read_args(q, args, COUNT(args)) != 0) {
+        return MUSTER_E_INVALID;
+    }
+    if (muster_topologies_set_metadata(&q->node->topologies, version, metadata) != 0) {
+        return refuse(q, "invalid_argument", "option metadata: more than 1024 bytes as a term");
+    }
+    return succeed_empty(q);
+}
+
 /* --- Dispatch --- */
 
 static const struct {
@@ -360,6 +450,11 @@ static const struct {
     {"monitor", "forget", monitor_forget},
     {"monitor", "health", monitor_health},
     {"monitor", "list", monitor_list},
+    {"discovery", "start", discovery_start},
+    {"discovery", "stop", discovery_stop},
+    {"discovery", "sync", discovery_sync},
+    {"discovery", "status", discovery_status},
+    {"discovery", "set_metadata", discovery_set_metadata},
 };
 
 /* {error, Atom}, or {error, {Atom, Text}} where there is more to say. */

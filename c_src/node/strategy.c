@@ -1,0 +1,31 @@
+#include "node/strategy.h"
+
+#include <string.h>
+
+/* One line for each strategy: X(the struct's name, the atom). */
+#define STRATEGIES(X) X(muster_strategy_static, "static")
+
+#define X(type, name) extern const struct muster_strategy_type type;
+STRATEGIES(X)
+#undef X
+
+static const struct muster_strategy_type *const strategies[] = {
+#define X(type, name) &type,
+    STRATEGIES(X)
+#undef X
+};
+
+const struct muster_strategy_type *muster_strategy_find(const char *name) {
+    for (size_t i = 0; i < sizeof strategies / sizeof strategies[0]; i++) {
+        if (strcmp(strategies[i]->name, name) == 0) {
+            return strategies[i];
+        }
+    }
+    return NULL;
+}
+
+const char *muster_strategy_names(void) {
+#define X(type, name) " " name
+    return &STRATEGIES(X)[1];
+#undef X
+}
