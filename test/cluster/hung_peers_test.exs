@@ -11,7 +11,8 @@ defmodule Muster.Cluster.HungPeersTest do
     b = start_node(muster: false)
     connect(a, b)
     await_health(a, b, status: :healthy, connection: :connected)
-    {:ok, a: a, b: b}
+    {_, quiet_p99} = time_health(a, b)
+    {:ok, a: a, b: b, quiet_p99: quiet_p99}
   end
 
   defp watch(a, nodes) do
@@ -19,21 +20,22 @@ defmodule Muster.Cluster.HungPeersTest do
     for node <- nodes, do: call(a, Process, :send, [pid, {:nodeup, node}, []])
   end
 
-  # p99 of get_health under 5 ms, and samples on schedule, while the others are silent.
-  defp assert_undisturbed(a, b, silent) do
-    us = call(a, Keeper, :time_health, [:muster_node_monitor, b.node, 500], 60_000)
-    p99 = Enum.at(us, 494)
+  # get_health's p99 under 5 ms and samples on schedule, while the others are silent. On a machine
+  # that is busy with something else, what it was just before they came is the measure.
+  defp assert_undisturbed(a, b, silent, quiet_p99) do
+    {p50, p99} = time_health(a, b)
     before = samples(a, b)
     Process.sleep(30 * @interval)
     came = samples(a, b) - before
     {:ok, %{status: :healthy}} = health(a, b)
-
-    IO.puts(
-      "  #{silent}: get_health p50 #{Enum.at(us, 249)} us, p99 #{p99} us; #{came} samples of 30"
-    )
-
-    assert p99 < 5_000
+    IO.puts("  #{silent}: get_health p50 #{p50} us, p99 #{p99} us; #{came} samples of 30")
+    assert p99 < max(5_000, 3 * quiet_p99)
     assert came in 27..33
+  end
+
+  defp time_health(a, b) do
+    us = call(a, Keeper, :time_health, [:muster_node_monitor, b.node, 500], 60_000)
+    {Enum.at(us, 249), Enum.at(us, 494)}
   end
 
   # How many pings were answered so far, from the C node itself.
@@ -43,7 +45,7 @@ defmodule Muster.Cluster.HungPeersTest do
     samples
   end
 
-  test "peers that accept and never speak", %{a: a, b: b} do
+  test "peers that accept and never speak", %{a: a, b: b, quiet_p99: quiet_p99} do
     names =
       for n <- 1..10 do
         {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1}, backlog: 16)
@@ -54,10 +56,10 @@ defmodule Muster.Cluster.HungPeersTest do
       end
 
     watch(a, names)
-    assert_undisturbed(a, b, "10 mute peers")
+    assert_undisturbed(a, b, "10 mute peers", quiet_p99)
   end
 
-  test "peers whose epmd never answers", %{a: a, b: b} do
+  test "peers whose epmd never answers", %{a: a, b: b, quiet_p99: quiet_p99} do
     names =
       for n <- 10..19 do
         {:ok, _} = :gen_tcp.listen(epmd_port(), ip: {127, 0, 0, n}, backlog: 16, reuseaddr: true)
@@ -65,15 +67,15 @@ defmodule Muster.Cluster.HungPeersTest do
       end
 
     watch(a, names)
-    assert_undisturbed(a, b, "10 mute epmds")
+    assert_undisturbed(a, b, "10 mute epmds", quiet_p99)
   end
 
-  test "stopped peers", %{a: a, b: b} do
+  test "stopped peers", %{a: a, b: b, quiet_p99: quiet_p99} do
     stopped = for _ <- 1..10, do: start_node(muster: false)
     for node <- stopped, do: connect(a, node)
     for node <- stopped, do: await_health(a, node, connection: :connected)
     for node <- stopped, do: signal(node.os_pid, :stop)
-    assert_undisturbed(a, b, "10 stopped peers")
+    assert_undisturbed(a, b, "10 stopped peers", quiet_p99)
     for node <- stopped, do: await_health(a, node, status: :suspect)
   end
 end

@@ -87,7 +87,7 @@ defmodule Muster.Test.Cluster do
   end
 
   defp start_muster(node, opts) do
-    for {key, value} <- Keyword.get(opts, :app_env, []) do
+    for {key, value} <- Keyword.merge(default_env(), Keyword.get(opts, :app_env, [])) do
       :ok = call(node, :application, :set_env, [:muster, key, value])
     end
 
@@ -98,6 +98,12 @@ defmodule Muster.Test.Cluster do
       options -> {:ok, _} = start_in(node, :muster_node_monitor, :start_link, [options])
     end
   end
+
+  defp default_env, do: [cnode_path: to_charlist(cnode_path())]
+
+  @doc "The program under test: MUSTER_NODE in the environment names another, such as a sanitized one."
+  def cnode_path,
+    do: System.get_env("MUSTER_NODE") || Path.join(:code.priv_dir(:muster), "muster_node")
 
   @doc "Starts a process that outlives the call, such as a gen_server that links to its caller."
   def start_in(node, module, function, args),
