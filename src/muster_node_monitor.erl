@@ -588,8 +588,10 @@ remove_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
             S
     end.
 
+%% A subscriber on another node that hangs must not hold up this server.
 tell(Event, #state{subscribers = Subscribers}) ->
-    maps:foreach(fun(Pid, _) -> Pid ! {swarm_event, Event} end, Subscribers).
+    Send = fun(Pid, _) -> erlang:send(Pid, {swarm_event, Event}, [nosuspend, noconnect]) end,
+    maps:foreach(Send, Subscribers).
 
 %%% Helpers
 

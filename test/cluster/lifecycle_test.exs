@@ -117,22 +117,49 @@ defmodule Muster.Cluster.LifecycleTest do
     refute Enum.any?(names, &String.contains?(&1, "xxxx-muster"))
   end
 
+  test "a port range without a free port: the C node joins once there is one" do
+    low = free_range()
+    {:ok, taken} = :gen_tcp.listen(low + 1, [])
+    range = ["inet_dist_listen_min", "#{low}", "inet_dist_listen_max", "#{low + 1}"]
+    a = start_node(monitor: nil, args: ['-kernel' | Enum.map(range, &to_charlist/1)])
+    assert {:ok, %{published: false}} = call(a, :muster, :info, [])
+    :gen_tcp.close(taken)
+    await_published(a)
+    assert {:ok, %{listen_port: port}} = call(a, :muster, :info, [])
+    assert port == low + 1
+  end
+
+  # Two free ports in a row.
+  defp free_range do
+    low = free_port()
+
+    case :gen_tcp.listen(low + 1, []) do
+      {:ok, socket} ->
+        :gen_tcp.close(socket)
+        low
+
+      {:error, _} ->
+        free_range()
+    end
+  end
+
   @tag timeout: 600_000
   test "rounds of starting and killing leave nothing behind" do
-    files = fn ->
-      Path.wildcard("/tmp/*muster_*", match_dot: true) ++ Path.wildcard("priv/*")
-    end
-
-    before = files.()
+    dir = Path.join(System.tmp_dir!(), unique_name("muster_rounds"))
+    File.mkdir!(dir)
+    on_exit(fn -> File.rm_rf!(dir) end)
 
     for _ <- 1..@rounds do
-      a = start_joined()
+      a = start_joined(env: [{'TMPDIR', to_charlist(dir)}])
       c = cnode_os_pid(a)
       stop(a)
       eventually(fn -> not alive?(c) end, 1_000)
       eventually(fn -> not registered?(cnode(a)) and not registered?(a.node) end, 1_000)
     end
 
-    assert files.() == before
+    assert File.ls!(dir) == []
+    # Whatever is named after a node of this run, wherever it were put.
+    of_this_run = "*_#{System.pid()}_*-muster*"
+    assert Path.wildcard("{/tmp,/var/tmp,/dev/shm,priv,.}/#{of_this_run}", match_dot: true) == []
   end
 end
