@@ -38,6 +38,7 @@ struct muster_link {
     int read_since_tick;
     int written_since_tick;
     int tick_unanswered; /* the next tick that comes may be the answer to ours */
+    size_t queued;       /* bytes of memory held by writes that the socket has not taken */
     char cookie[MUSTER_COOKIE_SIZE];
 };
 
@@ -46,6 +47,7 @@ static char read_buffer[64 * 1024];
 
 struct queued_write {
     uv_write_t request;
+    size_t size; /* of the whole */
     uint8_t data[];
 };
 
@@ -69,6 +71,7 @@ static void on_handle_closed(uv_handle_t *handle) {
     struct muster_link *link = handle->data;
     if (--link->handles == 0) {
         muster_frame_reader_close(&link->frames);
+        sodium_memzero(link->cookie, sizeof link->cookie);
         free(link);
     }
 }
@@ -85,31 +88,37 @@ void muster_link_close(struct muster_link *link, enum muster_peer_state state, c
 
 static void on_queued_written(uv_write_t *request, int status) {
     struct muster_link *link = request->data;
-    free(request);
+    struct queued_write *w = (struct queued_write *)request;
+    link->queued -= w->size;
+    free(w);
     if (status != 0 && status != UV_ECANCELED) {
         muster_link_close(link, MUSTER_PEER_CLOSED, uv_strerror(status));
     }
 }
 
+/* What counts is the memory held: of many small frames most of it is not theirs. */
 static void queue_write(struct muster_link *link, struct muster_slice bytes) {
-    uv_stream_t *stream = (uv_stream_t *)&link->tcp;
-    if (uv_stream_get_write_queue_size(stream) + bytes.len > link->settings->write_queue_limit) {
+    size_t size = sizeof(struct queued_write) + bytes.len;
+    if (link->queued + size > link->settings->write_queue_limit) {
         muster_link_close(link, MUSTER_PEER_OVERLOADED,
                           "the peer does not read, its write queue is full");
         return;
     }
-    struct queued_write *w = malloc(sizeof *w + bytes.len);
+    struct queued_write *w = malloc(size);
     if (w == NULL) {
         muster_link_close(link, MUSTER_PEER_OVERLOADED, "out of memory for the write queue");
         return;
     }
     memcpy(w->data, bytes.data, bytes.len);
     w->request.data = link;
+    w->size = size;
     uv_buf_t buf = uv_buf_init((char *)w->data, (unsigned)bytes.len);
-    if (uv_write(&w->request, stream, &buf, 1, on_queued_written) != 0) {
+    if (uv_write(&w->request, (uv_stream_t *)&link->tcp, &buf, 1, on_queued_written) != 0) {
         free(w);
         muster_link_close(link, MUSTER_PEER_CLOSED, "the socket refuses data");
+        return;
     }
+    link->queued += size;
 }
 
 static void send_bytes(struct muster_link *link, struct muster_slice bytes) {
@@ -142,12 +151,12 @@ static void send_tick(struct muster_link *link) {
 /*
  * A BEAM with a shorter tick time than ours needs an answer to its ticks. An answer is itself a
  * tick, so two C nodes would answer each other for ever: a tick that may be the answer to our own
- * is not answered.
+ * is not answered. What waits in the queue is a sign of life already.
  */
 static void recv_tick(struct muster_link *link) {
     if (link->tick_unanswered) {
         link->tick_unanswered = 0;
-    } else {
+    } else if (link->queued == 0) {
         send_tick(link);
     }
 }
