@@ -99,16 +99,24 @@ static int parse_listen(const char *text, struct muster_distribution *d) {
 /* The first line of the file, as the BEAM reads ~/.erlang.cookie. */
 static int read_cookie(FILE *file, const char *path, char *cookie) {
     struct stat info;
+    char line[MUSTER_COOKIE_SIZE + 1];
     if (fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode)) {
         return complain("--cookie-file %s: not a regular file", path);
     }
-    if (info.st_mode & (S_IRGRP | S_IROTH)) {
-        return complain("--cookie-file %s: others may read it; expected mode 0600 or 0400", path);
+    if (info.st_mode & (S_IRWXG | S_IRWXO)) {
+        return complain("--cookie-file %s: others may read or write it; expected mode 0600 or 0400",
+                        path);
     }
-    if (fgets(cookie, MUSTER_COOKIE_SIZE, file) == NULL) {
-        cookie[0] = '\0';
+    if (fgets(line, sizeof line, file) == NULL) {
+        line[0] = '\0';
     }
-    cookie[strcspn(cookie, "\r\n")] = '\0';
+    size_t len = strcspn(line, "\r\n");
+    if (len >= MUSTER_COOKIE_SIZE) {
+        return complain("--cookie-file %s: the cookie is longer than %d characters", path,
+                        MUSTER_COOKIE_SIZE - 1);
+    }
+    memcpy(cookie, line, len);
+    cookie[len] = '\0';
     return cookie[0] != '\0'
                ? 0
                : complain("--cookie-file %s: expected a cookie on the first line", path);

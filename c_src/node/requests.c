@@ -45,6 +45,10 @@ static int succeed_empty(struct request *q) {
  * --------------------------------------------------------------------------------------------- */
 
 static int copy_text(char *to, size_t size, struct muster_slice from) {
+    to[0] = '\0';
+    if (from.len == 0) {
+        return 0;
+    }
     if (from.len >= size || memchr(from.data, 0, from.len) != NULL) {
         return MUSTER_E_INVALID;
     }
