@@ -243,6 +243,27 @@ cnode_restart_test_() ->
         ?assertEqual([{status_change, 'b@h', suspect, healthy}], events())
     end).
 
+%% What the C node said of a node's earlier stay, before it knew of the new one.
+stale_event_test_() ->
+    with(#{}, fun() ->
+        send({nodeup, 'a@h'}),
+        ?eventually(connection('a@h') =:= connected),
+        ok = ?M:subscribe(),
+        muster_cnode:send_request({message, self(), slept}, fake, sleep, 200),
+        send({nodedown, 'a@h'}),
+        send({nodeup, 'a@h'}),
+        Stale = {status, <<"a@h">>, suspect, down},
+        send({muster_cnode, event, monitor, <<"muster_node_monitor">>, Stale}),
+        ?assertEqual([{node_down, 'a@h'}, {node_up, 'a@h'}], events()),
+        receive
+            {muster_cnode, reply, slept, {ok, slept}} -> ok
+        after ?DEADLINE -> error(no_reply)
+        end,
+        ?eventually(connection('a@h') =:= connected),
+        fake_event(<<"a@h">>, healthy, suspect),
+        ?assertEqual([{status_change, 'a@h', healthy, suspect}], events())
+    end).
+
 server_restart_test_() ->
     with(#{}, fun() ->
         ok = ?M:subscribe(),
