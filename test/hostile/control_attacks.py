@@ -267,10 +267,32 @@ def standard_files_closed(world):
     """control: started with stdin, stdout and stderr closed it ends, and no socket takes their place."""
     import subprocess
 
-    from process import COMMAND, ENVIRONMENT
+    from process import COMMAND, ENVIRONMENT, VALGRIND
+    if VALGRIND:
+        return  # it does not run so itself
 
     def close():
         os.close(0), os.close(1), os.close(2)
     code = subprocess.Popen(COMMAND + ["--port"], preexec_fn=close, env=ENVIRONMENT).wait(20)
     assert code == 2, code
     wait_for(lambda: True, "")
+
+
+@attack
+def discovery_over_tls(world):
+    """control: discovery where nothing may be dialled, or every dial fails at once, goes on."""
+    def options(*names):
+        return (atom("options"), map_([(atom("nodes"), list_([binary(n) for n in names]))]))
+    for transport in ("tls", "tcp"):
+        port = world.configured()
+        assert port.call("node", "distribute", (atom("name"), binary(node_name("dt").encode())),
+                         (atom("cookie"), binary(b"c")), (atom("epmd_port"), integer(1)),
+                         (atom("transport"), atom(transport)))[0] == "ok"
+        for key in (b"one", b"two", b"one"):
+            answer = port.call("discovery", "start", (atom("topology"), binary(key)),
+                               (atom("strategy"), atom("static")),
+                               options(b"a@127.0.0.1", b"b@255.255.255.255", b"c@0.0.0.0"))
+            assert answer[0] == "ok", answer
+        assert port.call("discovery", "status", (atom("topology"), binary(b"one")))[0] == "ok"
+        assert port.call("discovery", "stop", (atom("topology"), binary(b"two")))[0] == "ok"
+        port.eof()
