@@ -133,7 +133,7 @@ defmodule Muster.Cluster.PeerStatesTest do
         health.connection not in [:idle, :dialing] and {:found, health}
       end)
 
-    assert health.connection in [:handshake_failed, :protocol_error, :unsupported_distribution]
+    assert health.connection in [:handshake_failed, :unsupported_distribution]
   end
 
   # A certificate for TLS distribution, made once.
