@@ -110,8 +110,9 @@ help:
 deps:
 	@sh script/deps
 
-## demo: install, build, form a real cluster on loopback and show it working
-demo: deps
+## demo: install what the build needs, build, form a real cluster on loopback and show it working
+demo:
+	@sh script/deps --build
 	@$(MAKE) --no-print-directory all
 	@script/demo
 
