@@ -215,7 +215,7 @@ check(Options, DefaultName) ->
         suspect_after_ms => muster_options:integer(5000, Span, "milliseconds"),
         down_after_ms => muster_options:integer(30000, Span, "milliseconds"),
         forget_after_ms =>
-            {3600000, fun is_forget_after/1, 
+            {3600000, fun is_forget_after/1,
                 <<"an integer from 1 to 4294967295 (milliseconds) or infinity">>},
         name => {DefaultName, fun is_name/1, <<"an atom, {via, Module, Term} or {global, Term}">>}
     },

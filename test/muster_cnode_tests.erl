@@ -166,6 +166,22 @@ crash_test_() ->
         end
     end).
 
+back_off_test_() ->
+    with_fake(#{}, fun() ->
+        up(),
+        Pauses = [
+            begin
+                {error, cnode_down} = muster_cnode:call(fake, exit, 1),
+                next_down(),
+                Down = erlang:monotonic_time(millisecond),
+                next_up(),
+                erlang:monotonic_time(millisecond) - Down
+            end
+         || _ <- [1, 2, 3]
+        ],
+        [?assert(Pause >= Min) || {Pause, Min} <- lists:zip(Pauses, [100, 200, 400])]
+    end).
+
 missing_heartbeats_test_() ->
     with_fake(#{heartbeat_limit => 300}, fun() ->
         G1 = up(),

@@ -266,7 +266,7 @@ static void handshake_over(struct muster_peers *peers, const struct muster_link 
     }
     peers->handshake_count--;
     memmove(&peers->handshakes[i], &peers->handshakes[i + 1],
-            (peers->handshake_count - i) * sizeof peers->handshakes[0]);
+            (peers->handshake_count - i) * sizeof(struct muster_link *));
 }
 
 static void on_up(void *context, struct muster_link *link) {

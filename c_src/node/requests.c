@@ -41,8 +41,7 @@ static int succeed_empty(struct request *q) {
     return 0;
 }
 
-/* Service node
- * --------------------------------------------------------------------------------------------- */
+/* --- Service node --- */
 
 static int copy_text(char *to, size_t size, struct muster_slice from) {
     to[0] = '\0';
@@ -185,8 +184,7 @@ static int node_peer(struct request *q) {
     return 0;
 }
 
-/* Service monitor
- * ------------------------------------------------------------------------------------------ */
+/* --- Service monitor --- */
 
 #define MONITOR_ARG(target_)                                                                       \
     {                                                                                              \

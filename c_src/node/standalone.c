@@ -55,8 +55,7 @@ static void on_signal(uv_signal_t *handle, int number) {
     leave(handle->data, MUSTER_EXIT_LEFT);
 }
 
-/* Run: one line for each thing that happens
- * ---------------------------------------------------------------- */
+/* --- Run: one line for each thing that happens --- */
 
 static void on_peer(void *context, const struct muster_peer *peer) {
     (void)context;

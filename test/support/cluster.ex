@@ -16,7 +16,9 @@ defmodule Muster.Test.Cluster do
   @doc "Starts the test run's epmd; it ends with this VM, whose end closes the shell's stdin."
   def start_epmd do
     port = free_port()
-    script = ~S(epmd -address 127.0.0.1 -port "$1" 2>/dev/null & trap "" HUP; cat >/dev/null; kill $!)
+
+    script =
+      ~S(epmd -address 127.0.0.1 -port "$1" 2>/dev/null & trap "" HUP; cat >/dev/null; kill $!)
 
     Port.open({:spawn_executable, "/bin/sh"}, [
       :binary,
