@@ -21,6 +21,9 @@
 /* Written data that a host does not even acknowledge for so long: the host or the way to it is
  * gone. */
 #define UNACKNOWLEDGED_LIMIT_MS 10000u
+/* What one link may have read in a millisecond before the others get their turn: libuv would go on
+ * with it for as long as it fills the buffer, and a peer that floods would hold up all the rest. */
+#define READ_BYTES_PER_MS (16u * 1024)
 
 struct muster_link {
     const struct muster_link_settings *settings;
@@ -37,13 +40,16 @@ struct muster_link {
     unsigned silent_ticks; /* ticks in a row in which nothing was read */
     int read_since_tick;
     int written_since_tick;
+    uint64_t read_ms;    /* the loop's time of the last read */
+    size_t read_bytes;   /* and how much was read at that time */
+    int tick_answered;   /* one answer to all the ticks of a read is enough */
     int tick_unanswered; /* the next tick that comes may be the answer to ours */
     size_t queued;       /* bytes of memory held by writes that the socket has not taken */
     char cookie[MUSTER_COOKIE_SIZE];
 };
 
 /* One read buffer for all links: libuv reads and calls back one at a time. */
-static char read_buffer[64 * 1024];
+static char read_buffer[READ_BYTES_PER_MS];
 
 struct queued_write {
     uv_write_t request;
@@ -156,7 +162,8 @@ static void send_tick(struct muster_link *link) {
 static void recv_tick(struct muster_link *link) {
     if (link->tick_unanswered) {
         link->tick_unanswered = 0;
-    } else if (link->queued == 0) {
+    } else if (link->queued == 0 && !link->tick_answered) {
+        link->tick_answered = 1;
         send_tick(link);
     }
 }
@@ -248,6 +255,7 @@ static void take_frame(struct muster_link *link, int result, struct muster_slice
 
 static void take_bytes(struct muster_link *link, struct muster_slice in, uint64_t read_at) {
     link->read_since_tick = 1;
+    link->tick_answered = 0;
     while (!link->closed) {
         struct muster_slice frame;
         int result = muster_frame_next(&link->frames, &in, &frame);
@@ -263,9 +271,15 @@ static void take_bytes(struct muster_link *link, struct muster_slice in, uint64_
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
-    (void)handle;
+    struct muster_link *link = handle->data;
+    uint64_t now = uv_now(handle->loop);
     (void)suggested;
-    *buf = uv_buf_init(read_buffer, sizeof read_buffer);
+    if (link->read_ms != now) {
+        link->read_ms = now;
+        link->read_bytes = 0;
+    }
+    /* No buffer: on_read gets UV_ENOBUFS, and libuv asks again in its next turn. */
+    *buf = uv_buf_init(read_buffer, link->read_bytes < READ_BYTES_PER_MS ? sizeof read_buffer : 0);
 }
 
 static void on_end(struct muster_link *link, int status) {
@@ -282,8 +296,9 @@ static void on_end(struct muster_link *link, int status) {
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     struct muster_link *link = stream->data;
     if (n > 0) {
+        link->read_bytes += (size_t)n;
         take_bytes(link, muster_slice(buf->base, (size_t)n), uv_hrtime());
-    } else if (n < 0) {
+    } else if (n < 0 && n != UV_ENOBUFS) {
         on_end(link, (int)n);
     }
 }
