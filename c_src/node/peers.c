@@ -310,6 +310,15 @@ static void link_lost(struct muster_peer *peer, enum muster_peer_state state, co
     dial_failed(peer, state, detail);
 }
 
+/* Whether one more may be told in this second: anybody can connect, under any name. */
+static int admit_stranger(struct muster_peers *peers) {
+    if (now_ms(peers) - peers->strangers_since_ms >= 1000) {
+        peers->strangers_since_ms = now_ms(peers);
+        peers->strangers = 0;
+    }
+    return peers->strangers++ < MUSTER_PEERS_STRANGERS_PER_SECOND;
+}
+
 /*
  * Somebody connected but did not get through the handshake. He may not be who he says, so this is
  * not the state of a peer that is wanted or connected; for one that is not, it is all there is to
@@ -319,7 +328,8 @@ static void incoming_failed(struct muster_peers *peers, struct muster_link *link
                             enum muster_peer_state state, const char *detail) {
     const struct muster_node_name *name = muster_link_peer(link);
     handshake_over(peers, link);
-    if (name->len == 0 || state == MUSTER_PEER_SIMULTANEOUS || peers->stopping) {
+    if (name->len == 0 || state == MUSTER_PEER_SIMULTANEOUS || peers->stopping ||
+        !admit_stranger(peers)) {
         return;
     }
     muster_log(MUSTER_NOTICE, "refused a connection from %s: %s", name->text, detail);

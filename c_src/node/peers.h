@@ -22,6 +22,8 @@
 #define MUSTER_PEERS_DIALS_MAX 256
 /* Connections that have not yet proved who they are; beyond that the oldest gives way. */
 #define MUSTER_PEERS_HANDSHAKES_MAX 128
+/* Names that nobody proved: so many a second are remembered and told. */
+#define MUSTER_PEERS_STRANGERS_PER_SECOND 50
 
 struct muster_peer {
     struct muster_peer *next, *previous;
@@ -66,6 +68,8 @@ struct muster_peers {
     /* Incoming, not yet up; the oldest first. */
     struct muster_link *handshakes[MUSTER_PEERS_HANDSHAKES_MAX];
     unsigned handshake_count;
+    uint64_t strangers_since_ms; /* a second in which so many were told: */
+    unsigned strangers;
     uv_tcp_t *listener;
     uint16_t listen_port;
 };
