@@ -111,7 +111,7 @@ class Process:
 class Node(Process):
     """Stand-alone; what it prints is collected."""
 
-    def __init__(self, name, epmd_port, *arguments, descriptors=None):
+    def __init__(self, name, epmd_port, *arguments, descriptors=None, collect=True):
         self.name, self.lines = name, []
 
         def limit():
@@ -120,7 +120,8 @@ class Node(Process):
         super().__init__(["--name", name, "--cookie-file", cookie_file(), "--epmd-port",
                           str(epmd_port), "--listen", "127.0.0.1", *arguments],
                          stdout=subprocess.PIPE, preexec_fn=limit)
-        threading.Thread(target=self.collect, daemon=True).start()
+        if collect:
+            threading.Thread(target=self.collect, daemon=True).start()
 
     def collect(self):
         for line in self.process.stdout:
