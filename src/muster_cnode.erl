@@ -20,8 +20,8 @@
 %%     `priv' directory.</dd>
 %% <dt>`heartbeat_ms'</dt><dd>Interval of the C node's heartbeats, 10..60000 ms, default 500.</dd>
 %% <dt>`heartbeat_limit'</dt><dd>A C node silent that long is killed and restarted; 20..600000 ms,
-%%     at least twice `heartbeat_ms', default 3000. Shorter finds a hung C node sooner, longer
-%%     forgives a busier machine.</dd>
+%%     at least twice `heartbeat_ms', default 3000; to its first heartbeat it has at least 10 s.
+%%     Shorter finds a hung C node sooner, longer forgives a busier machine.</dd>
 %% </dl>
 -module(muster_cnode).
 

@@ -3,7 +3,7 @@
 -include_lib("eunit/include/eunit.hrl").
 -include("support/eventually.hrl").
 
--define(DEADLINE, 10000).
+-define(DEADLINE, 20000).
 -define(M, muster_node_monitor).
 
 fake_path() ->
@@ -134,8 +134,9 @@ forget_test() ->
     forgetful ! {nodeup, 'b@h'},
     forgetful ! {nodedown, 'a@h'},
     forgetful ! {nodedown, 'b@h'},
-    %% Back in time.
+    %% Back in time, even if the timer had fired already.
     forgetful ! {nodeup, 'b@h'},
+    forgetful ! {timeout, make_ref(), {forget, 'b@h'}},
     ?eventually(?M:get_health(forgetful, 'a@h') =:= {error, unknown}),
     ?assertEqual(['b@h'], ?M:list_healthy(forgetful)),
     gen_server:stop(Pid).
