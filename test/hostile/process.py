@@ -84,6 +84,13 @@ class Process:
         text = self.stderr.read().decode("utf-8", "replace")
         return text if REPORT.search(text) else None
 
+    def state(self):
+        """For a report: S is asleep, R runs, T was stopped; where in the kernel; load average."""
+        with open("/proc/%d/stat" % self.process.pid) as stat, open("/proc/loadavg") as load, \
+                open("/proc/%d/wchan" % self.process.pid) as wchan:
+            return "state %s in %s, load %s" % (stat.read().rsplit(")", 1)[1].split()[0],
+                                                wchan.read(), load.read().split()[0])
+
     def resident_kb(self):
         with open("/proc/%d/status" % self.process.pid) as f:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
@@ -95,9 +102,10 @@ class Process:
         try:
             code = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
+            state = self.state()
             self.process.kill()
             self.process.wait()
-            raise AssertionError("does not end")
+            raise AssertionError("does not end; " + state)
         complaints = self.complaints()
         assert complaints is None, complaints
         assert code == expected, "exit code %d instead of %d" % (code, expected)
