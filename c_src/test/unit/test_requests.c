@@ -280,7 +280,7 @@ static void distribution_is_refused(void **state) {
     assert_refused(ASK("node", "distribute", name), "invalid_argument", "cookie");
     assert_refused(
         ASK("node", "distribute", name, cookie, {.name = "listen_ip", .text = "nowhere"}),
-        "cannot_listen", "");
+        "invalid_argument", "listen_ip");
     assert_refused(
         ASK("node", "distribute", name, cookie, {.name = "listen_min", .integer = 65536}),
         "invalid_argument", "listen_min");
