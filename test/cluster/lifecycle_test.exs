@@ -82,7 +82,7 @@ defmodule Muster.Cluster.LifecycleTest do
 
   test "no C node: the application runs, its monitor follows the BEAM" do
     a = start_node(app_env: [cnode: :disabled])
-    b = start_node(app_env: [cnode_path: '/nowhere/muster_node'])
+    b = start_node(app_env: [cnode_path: ~c"/nowhere/muster_node"])
     connect(a, b)
 
     for {one, other} <- [{a, b}, {b, a}] do
@@ -96,7 +96,7 @@ defmodule Muster.Cluster.LifecycleTest do
   end
 
   test "a wrong option stops the application's start, and names itself" do
-    a = start_node(muster: false, args: ['-pa' | :code.get_path()])
+    a = start_node(muster: false, args: [~c"-pa" | :code.get_path()])
     :ok = call(a, :application, :load, [:muster])
     :ok = call(a, :application, :set_env, [:muster, :heartbeat_ms, 5])
 
@@ -121,7 +121,7 @@ defmodule Muster.Cluster.LifecycleTest do
     low = free_range()
     {:ok, taken} = :gen_tcp.listen(low + 1, [])
     range = ["inet_dist_listen_min", "#{low}", "inet_dist_listen_max", "#{low + 1}"]
-    a = start_node(monitor: nil, args: ['-kernel' | Enum.map(range, &to_charlist/1)])
+    a = start_node(monitor: nil, args: [~c"-kernel" | Enum.map(range, &to_charlist/1)])
     assert {:ok, %{published: false}} = call(a, :muster, :info, [])
     :gen_tcp.close(taken)
     await_published(a)
@@ -150,7 +150,7 @@ defmodule Muster.Cluster.LifecycleTest do
     on_exit(fn -> File.rm_rf!(dir) end)
 
     for _ <- 1..@rounds do
-      a = start_joined(env: [{'TMPDIR', to_charlist(dir)}])
+      a = start_joined(env: [{~c"TMPDIR", to_charlist(dir)}])
       c = cnode_os_pid(a)
       stop(a)
       eventually(fn -> not alive?(c) end, 1_000)

@@ -107,10 +107,20 @@ defmodule Muster.Cluster.PeerStatesTest do
     assert_state(a, b.node, :tls_required)
   end
 
-  test "a cluster over TLS: its C node says so instead of dialling" do
-    [a, b] = for _ <- 1..2, do: start_node(args: tls_args())
+  test "a cluster over TLS: its C node says so instead of dialling, and accuses nobody" do
+    monitor = [ping_interval_ms: 50, suspect_after_ms: 300, down_after_ms: 600]
+    [a, b] = for _ <- 1..2, do: start_node(args: tls_args(), monitor: monitor)
+    call(a, Muster.Test.Keeper, :collect, [:muster_node_monitor, :collector])
     connect(a, b)
-    await_health(a, b, connection: :tls_required, status: :healthy)
+    %{joined_at: joined} = await_health(a, b, connection: :tls_required, status: :healthy)
+
+    # Silence would have turned it down by now.
+    eventually(fn ->
+      call(a, System, :monotonic_time, [:millisecond]) > joined + 2 * monitor[:down_after_ms]
+    end)
+
+    assert {:ok, %{status: :healthy}} = health(a, b)
+    assert call(a, Muster.Test.Keeper, :events, [:collector]) == [node_up: b.node]
   end
 
   test "a node that listens but is no Erlang node", %{a: a} do
@@ -158,6 +168,6 @@ defmodule Muster.Cluster.PeerStatesTest do
      {client, [{verify, verify_none}]}].
     """)
 
-    ['-proto_dist', 'inet_tls', '-ssl_dist_optfile', to_charlist(options)]
+    [~c"-proto_dist", ~c"inet_tls", ~c"-ssl_dist_optfile", to_charlist(options)]
   end
 end

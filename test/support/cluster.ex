@@ -64,7 +64,7 @@ defmodule Muster.Test.Cluster do
       connection: :standard_io,
       wait_boot: 30_000,
       args: args(opts),
-      env: [{'ERL_EPMD_PORT', Integer.to_charlist(epmd_port())} | Keyword.get(opts, :env, [])]
+      env: [{~c"ERL_EPMD_PORT", Integer.to_charlist(epmd_port())} | Keyword.get(opts, :env, [])]
     }
 
     if Keyword.get(opts, :named, true) do
@@ -75,17 +75,23 @@ defmodule Muster.Test.Cluster do
   end
 
   defp args(opts) do
-    paths = if Keyword.get(opts, :muster, true), do: ['-pa' | code_paths()], else: []
+    paths = if Keyword.get(opts, :muster, true), do: [~c"-pa" | code_paths()], else: []
     cookie = Keyword.get(opts, :cookie, "muster_test")
 
     # A test's nodes come and go; the others need not be torn apart for it.
-    ['-setcookie', to_charlist(cookie), '-kernel', 'prevent_overlapping_partitions', 'false'] ++
-      ['-kernel', 'logger_level', 'critical'] ++ paths ++ Keyword.get(opts, :args, [])
+    [
+      ~c"-setcookie",
+      to_charlist(cookie),
+      ~c"-kernel",
+      ~c"prevent_overlapping_partitions",
+      ~c"false"
+    ] ++
+      [~c"-kernel", ~c"logger_level", ~c"critical"] ++ paths ++ Keyword.get(opts, :args, [])
   end
 
   defp code_paths do
     otp = :code.root_dir()
-    for path <- :code.get_path(), path != '.', not List.starts_with?(path, otp), do: path
+    for path <- :code.get_path(), path != ~c".", not List.starts_with?(path, otp), do: path
   end
 
   defp start_muster(node, opts) do
