@@ -3,7 +3,8 @@
 %% `node_up' and `node_down' follow the BEAM's own view (`net_kernel:monitor_nodes/1'); the C node
 %% pings each node and says when one turns suspect, down, or healthy again. The C node holds the
 %% samples, this server pulls them when asked, and keeps working on its own knowledge while there
-%% is no C node: then the status follows the BEAM alone.
+%% is no C node: then the status follows the BEAM alone. So it does where the cluster's
+%% distribution is one that C nodes do not speak (TLS, no epmd).
 %%
 %% == Events ==
 %% A subscriber gets

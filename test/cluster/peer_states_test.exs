@@ -123,6 +123,12 @@ defmodule Muster.Cluster.PeerStatesTest do
     assert call(a, Muster.Test.Keeper, :events, [:collector]) == [node_up: b.node]
   end
 
+  test "a cluster without epmd: its C node says so instead of dialling" do
+    port = Integer.to_charlist(free_port())
+    a = start_node(args: [~c"-start_epmd", ~c"false", ~c"-erl_epmd_port", port])
+    assert_state(a, :"somebody@127.0.0.1", :unsupported_distribution)
+  end
+
   test "a node that listens but is no Erlang node", %{a: a} do
     name = unique_name("ssh")
     {socket, port} = listen()
