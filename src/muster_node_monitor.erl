@@ -353,8 +353,8 @@ forget_now(Node, #state{nodes = Nodes, names = Names} = S) ->
 %%% What the C node says
 
 cnode_event({status, Name, _From, To}, #state{names = Names, nodes = Nodes} = S) ->
-    case {Names, To =:= healthy orelse muster_distribution:is_spoken()} of
-        {#{Name := Node}, true} -> status(Node, To, maps:get(Node, Nodes), S);
+    case Names of
+        #{Name := Node} -> status(Node, To, maps:get(Node, Nodes), S);
         _ -> S
     end;
 cnode_event(_, S) ->
