@@ -1,0 +1,125 @@
+#include "core/trie.h"
+
+#include "core/trie_bucket.h"
+
+/* What is done to one key. */
+struct edit {
+    struct muster_leaf leaf; /* only its key where it is removed */
+    uint32_t hash;
+    bool removes;
+    bool changed; /* whether the trie became another one */
+};
+
+static int edit_node(struct muster_heap *heap, struct edit *edit, muster_term term, unsigned depth,
+                     struct muster_slot *out);
+
+muster_term muster_trie_empty(struct muster_heap *heap) {
+    struct muster_draft draft;
+    struct muster_slot slot;
+    muster_draft_init(&draft);
+    return muster_draft_finish(heap, &draft, 0, &slot) == 0 ? slot.child : 0;
+}
+
+static int edit_leaf(struct muster_heap *heap, struct edit *edit, const struct muster_slot *old,
+                     unsigned depth, struct muster_slot *out) {
+    bool same = heap->ops->identical(heap->env, old->leaf.key, edit->leaf.key);
+    uint32_t old_hash;
+    int error;
+    edit->changed = same || !edit->removes;
+    if (!edit->changed)
+        return 0;
+    if (same) {
+        *out = edit->removes ? muster_slot_empty() : muster_slot_leaf(&edit->leaf);
+        return 0;
+    }
+    error = muster_heap_hash(heap, old->leaf.key, &old_hash);
+    return error ? error
+                 : muster_node_pair(heap, depth + 1, &old->leaf, old_hash, &edit->leaf, edit->hash,
+                                    out);
+}
+
+/* `depth` is that of the node which holds the slot. */
+static int edit_slot(struct muster_heap *heap, struct edit *edit, const struct muster_slot *old,
+                     unsigned depth, struct muster_slot *out) {
+    switch (old->kind) {
+    case MUSTER_SLOT_CHILD:
+        return edit_node(heap, edit, old->child, depth + 1, out);
+    case MUSTER_SLOT_LEAF:
+        return edit_leaf(heap, edit, old, depth, out);
+    default:
+        edit->changed = !edit->removes;
+        *out = muster_slot_leaf(&edit->leaf);
+        return 0;
+    }
+}
+
+static int edit_entries(struct muster_heap *heap, const struct edit *edit,
+                        const struct muster_node *node, size_t found, struct muster_bucket *bucket,
+                        struct muster_slot *out) {
+    int error = 0;
+    for (size_t i = 0; !error && i < node->leaf_count; i++) {
+        struct muster_leaf leaf = muster_node_leaf(node, i);
+        if (i != found)
+            error = muster_bucket_add(heap, bucket, &leaf);
+    }
+    if (!error && !edit->removes)
+        error = muster_bucket_add(heap, bucket, &edit->leaf);
+    return error ? error : muster_bucket_finish(heap, bucket, out);
+}
+
+static int edit_bucket(struct muster_heap *heap, struct edit *edit, const struct muster_node *node,
+                       struct muster_slot *out) {
+    struct muster_bucket bucket;
+    size_t found;
+    int error = muster_bucket_find(heap, node, edit->leaf.key, &found);
+    if (error)
+        return error;
+    edit->changed = !edit->removes || found < node->leaf_count;
+    if (!edit->changed)
+        return 0;
+    error = muster_bucket_init(heap, &bucket, node->leaf_count + 1);
+    if (!error)
+        error = edit_entries(heap, edit, node, found, &bucket, out);
+    muster_bucket_close(heap, &bucket);
+    return error;
+}
+
+/* Sets `out` to what the node's parent is to hold; leaves it alone where nothing changes. */
+static int edit_node(struct muster_heap *heap, struct edit *edit, muster_term term, unsigned depth,
+                     struct muster_slot *out) {
+    struct muster_node node;
+    struct muster_slot old, slot;
+    unsigned index;
+    int error = muster_node_read(heap, term, depth, &node);
+    if (error)
+        return error;
+    if (depth == MUSTER_TRIE_DEPTH)
+        return edit_bucket(heap, edit, &node, out);
+    index = muster_slot_of(edit->hash, depth);
+    old = muster_node_slot(&node, index);
+    error = edit_slot(heap, edit, &old, depth, &slot);
+    if (error || !edit->changed)
+        return error;
+    return muster_node_replace(heap, &node, index, &slot, depth, out);
+}
+
+static int edit_root(struct muster_heap *heap, struct edit *edit, muster_term root,
+                     muster_term *out) {
+    struct muster_slot slot;
+    int error = edit_node(heap, edit, root, 0, &slot);
+    if (!error)
+        *out = edit->changed ? slot.child : root;
+    return error;
+}
+
+int muster_trie_put(struct muster_heap *heap, muster_term root, const struct muster_leaf *leaf,
+                    uint32_t hash, muster_term *out) {
+    struct edit edit = {.leaf = *leaf, .hash = hash};
+    return edit_root(heap, &edit, root, out);
+}
+
+int muster_trie_remove(struct muster_heap *heap, muster_term root, muster_term key, uint32_t hash,
+                       muster_term *out) {
+    struct edit edit = {.leaf.key = key, .hash = hash, .removes = true};
+    return edit_root(heap, &edit, root, out);
+}

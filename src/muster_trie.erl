@@ -1,0 +1,298 @@
+%% @private
+%% Reading the hash trie on which the CRDTs are built. Writing it is native: see muster_nif.
+%%
+%% The form is described in c_src/core/trie_node.h: a node is a tuple of a bit map of leaves, one
+%% of children, the count of leaves and the sum of their dots' hashes; then three words for each
+%% leaf (key, head, tail), then the children. A slot is five bits of `erlang:phash2/1', the
+%% highest first. Below all 27 bits lie buckets, whose maps are 0.
+%%
+%% A malformed trie raises `badarg'; as depth is bounded, nothing here loops.
+-module(muster_trie).
+
+-export([empty/0, size/1, sum/1, is_key/2, siblings/2, fold/3, keys/1]).
+-export([put/3, diff/4, same_keys/2]).
+-export([children/2, at/2]).
+-export_type([siblings/0, sibling/0, path/0]).
+
+-compile({inline, [popcount/1, leaf_position/2]}).
+
+%% The live dots of a key, in ascending order; with stamp and value in a map.
+-type siblings() :: [sibling()].
+-type sibling() ::
+    {muster_nif:lineage(), muster_nif:counter()}
+    | {muster_nif:lineage(), muster_nif:counter(), integer(), term()}.
+%% Slots, from the root down.
+-type path() :: [0..31].
+
+-define(HEADER, 4).
+-define(TOP_SHIFT, 25).
+-define(DEPTH, 6).
+-define(HASH(Key), (erlang:phash2(Key) bsl 3)).
+
+-spec empty() -> muster_nif:trie().
+empty() ->
+    {0, 0, 0, 0}.
+
+-spec size(muster_nif:trie()) -> non_neg_integer().
+size({_, _, Count, _}) when is_integer(Count) -> Count;
+size(Root) -> natural(element(3, Root)).
+
+%% The sum of the hashes of all live dots, mod 2^59.
+-spec sum(muster_nif:trie()) -> non_neg_integer().
+sum(Root) ->
+    natural(element(4, Root)).
+
+natural(N) when is_integer(N), N >= 0 -> N;
+natural(_) -> error(badarg).
+
+-spec is_key(term(), muster_nif:trie()) -> boolean().
+is_key(Key, Root) ->
+    find(Key, ?HASH(Key), ?TOP_SHIFT, Root) =/= false.
+
+%% What is known of a key; `[]' if it is not there.
+-spec siblings(term(), muster_nif:trie()) -> siblings().
+siblings(Key, Root) ->
+    case find(Key, ?HASH(Key), ?TOP_SHIFT, Root) of
+        false -> [];
+        [Position | Node] -> leaf_siblings(Position, Node)
+    end.
+
+leaf_siblings(Position, Node) ->
+    case element(Position + 2, Node) of
+        [] -> element(Position + 1, Node);
+        N -> [{element(Position + 1, Node), N}]
+    end.
+
+%% The node that holds the key, and where in it.
+find(Key, Hash, Shift, Node) when Shift >= 0 ->
+    Index = (Hash bsr Shift) band 31,
+    case element(2, Node) of
+        ChildMap when is_integer(ChildMap), (ChildMap bsr Index) band 1 =:= 1 ->
+            %% Children come last: count those from here to the end.
+            Position = tuple_size(Node) + 1 - popcount(ChildMap bsr Index),
+            find(Key, Hash, Shift - 5, element(Position, Node));
+        _ ->
+            case element(1, Node) of
+                LeafMap when is_integer(LeafMap), (LeafMap bsr Index) band 1 =:= 1 ->
+                    Position = leaf_position(LeafMap, Index),
+                    case element(Position, Node) =:= Key of
+                        true -> [Position | Node];
+                        false -> false
+                    end;
+                LeafMap when is_integer(LeafMap) ->
+                    false;
+                _ ->
+                    error(badarg)
+            end
+    end;
+find(Key, _Hash, _Shift, Bucket) ->
+    find_in_bucket(Key, ?HEADER + 1, Bucket).
+
+find_in_bucket(Key, Position, Bucket) when Position < tuple_size(Bucket) ->
+    case element(Position, Bucket) =:= Key of
+        true -> [Position | Bucket];
+        false -> find_in_bucket(Key, Position + 3, Bucket)
+    end;
+find_in_bucket(_Key, _Position, Bucket) when is_tuple(Bucket) ->
+    false;
+find_in_bucket(_Key, _Position, _Bucket) ->
+    error(badarg).
+
+leaf_position(LeafMap, Index) ->
+    ?HEADER + 1 + 3 * popcount(LeafMap band ((1 bsl Index) - 1)).
+
+%% The bits set in a 32-bit integer.
+popcount(Bits) ->
+    Pairs = Bits - ((Bits bsr 1) band 16#55555555),
+    Nibbles = (Pairs band 16#33333333) + ((Pairs bsr 2) band 16#33333333),
+    ((((Nibbles + (Nibbles bsr 4)) band 16#0f0f0f0f) * 16#01010101) bsr 24) band 16#3f.
+
+%% All leaves, in no particular order.
+-spec fold(fun((Key :: term(), siblings(), Acc) -> Acc), Acc, muster_nif:trie()) -> Acc.
+fold(Fun, Acc, Root) ->
+    fold_node(fun(At, Node, Inner) -> Fun(element(At, Node), leaf_siblings(At, Node), Inner) end, Acc, Root, 0).
+
+-spec keys(muster_nif:trie()) -> [term()].
+keys(Root) ->
+    keys_node([], Root, 0).
+
+keys_node(Acc, Node, Depth) ->
+    First = first_child(Node, Depth),
+    keys_children(keys_leaves(Acc, Node, First - 3), Node, tuple_size(Node), First, Depth + 1).
+
+keys_leaves(Acc, Node, Position) when Position > ?HEADER ->
+    keys_leaves([element(Position, Node) | Acc], Node, Position - 3);
+keys_leaves(Acc, _Node, _Position) ->
+    Acc.
+
+keys_children(Acc, Node, Position, First, Depth) when Position >= First ->
+    keys_children(keys_node(Acc, element(Position, Node), Depth), Node, Position - 1, First, Depth);
+keys_children(Acc, _Node, _Position, _First, _Depth) ->
+    Acc.
+
+fold_node(Fun, Acc, Node, Depth) ->
+    First = first_child(Node, Depth),
+    Leaves = fold_leaves(Fun, Acc, Node, First - 3),
+    fold_children(Fun, Leaves, Node, tuple_size(Node), First, Depth + 1).
+
+fold_leaves(Fun, Acc, Node, Position) when Position > ?HEADER ->
+    fold_leaves(Fun, Fun(Position, Node, Acc), Node, Position - 3);
+fold_leaves(_Fun, Acc, _Node, _Position) ->
+    Acc.
+
+fold_children(Fun, Acc, Node, Position, First, Depth) when Position >= First ->
+    Inner = fold_node(Fun, Acc, element(Position, Node), Depth),
+    fold_children(Fun, Inner, Node, Position - 1, First, Depth);
+fold_children(_Fun, Acc, _Node, _Position, _First, _Depth) ->
+    Acc.
+
+%% The position after a node's last leaf.
+first_child(Node, Depth) when is_tuple(Node), Depth < ?DEPTH ->
+    case element(1, Node) of
+        LeafMap when is_integer(LeafMap), LeafMap >= 0, LeafMap =< 16#ffffffff ->
+            ?HEADER + 1 + 3 * popcount(LeafMap);
+        _ ->
+            error(badarg)
+    end;
+first_child(Bucket, ?DEPTH) when is_tuple(Bucket), (tuple_size(Bucket) - ?HEADER) rem 3 =:= 0 ->
+    tuple_size(Bucket) + 1;
+first_child(_, _) ->
+    error(badarg).
+
+%% Gives the key these siblings; none of them removes it.
+-spec put(term(), siblings(), muster_nif:trie()) -> muster_nif:trie().
+put(Key, [], Root) ->
+    case muster_nif:trie_remove(Root, Key, erlang:phash2(Key)) of
+        unchanged -> Root;
+        Removed -> Removed
+    end;
+put(Key, [{Lineage, N}], Root) ->
+    put_leaf(Key, Lineage, N, Root);
+put(Key, Siblings, Root) ->
+    put_leaf(Key, Siblings, [], Root).
+
+put_leaf(Key, Head, Tail, Root) ->
+    [Changed | _] = muster_nif:trie_put(Root, {}, Key, erlang:phash2(Key), Head, Tail),
+    Changed.
+
+%% Every key whose siblings differ, with those of both sides. Cost follows the difference, as in
+%% a merge: subtrees with the same hashes of dots are skipped.
+-spec diff(
+    fun((Key :: term(), A :: siblings(), B :: siblings(), Acc) -> Acc),
+    Acc,
+    muster_nif:trie(),
+    muster_nif:trie()
+) -> Acc.
+diff(Fun, Acc, A, B) ->
+    diff_slots(Fun, Acc, {node, A}, {node, B}, 0).
+
+%% Whether two tries have the same keys.
+-spec same_keys(muster_nif:trie(), muster_nif:trie()) -> boolean().
+same_keys(A, B) ->
+    try
+        diff(fun one_sided/4, true, A, B)
+    catch
+        throw:one_sided -> false
+    end.
+
+one_sided(_Key, [_ | _], [_ | _], Acc) -> Acc;
+one_sided(_Key, _A, _B, _Acc) -> throw(one_sided).
+
+%% A slot is `empty', `{leaf, Key, Siblings}' or `{node, Node}'.
+diff_slots(_Fun, Acc, Same, Same, _Depth) when Same =:= empty ->
+    Acc;
+diff_slots(Fun, Acc, {node, A} = SlotA, {node, B} = SlotB, Depth) ->
+    case element(3, A) =:= element(3, B) andalso element(4, A) =:= element(4, B) of
+        true -> Acc;
+        false when Depth < ?DEPTH -> diff_nodes(Fun, Acc, A, B, Depth);
+        false -> diff_lists(Fun, Acc, leaves(SlotA, Depth), leaves(SlotB, Depth))
+    end;
+diff_slots(Fun, Acc, SlotA, SlotB, Depth) ->
+    diff_lists(Fun, Acc, leaves(SlotA, Depth), leaves(SlotB, Depth)).
+
+diff_nodes(Fun, Acc, A, B, Depth) ->
+    lists:foldl(
+        fun(Index, Inner) -> diff_slots(Fun, Inner, slot(Index, A), slot(Index, B), Depth + 1) end,
+        Acc,
+        lists:seq(0, 31)
+    ).
+
+%% Only where a leaf or nothing faces a subtree.
+diff_lists(Fun, Acc, LeavesA, LeavesB) ->
+    OfB = maps:from_list(LeavesB),
+    {Rest, Both} = lists:foldl(
+        fun({Key, A}, {Left, Inner}) ->
+            case Left of
+                #{Key := A} -> {maps:remove(Key, Left), Inner};
+                #{Key := B} -> {maps:remove(Key, Left), Fun(Key, A, B, Inner)};
+                #{} -> {Left, Fun(Key, A, [], Inner)}
+            end
+        end,
+        {OfB, Acc},
+        LeavesA
+    ),
+    maps:fold(fun(Key, B, Inner) -> Fun(Key, [], B, Inner) end, Both, Rest).
+
+slot(Index, Node) ->
+    LeafMap = natural(element(1, Node)),
+    ChildMap = natural(element(2, Node)),
+    if
+        (ChildMap bsr Index) band 1 =:= 1 ->
+            {node, element(tuple_size(Node) + 1 - popcount(ChildMap bsr Index), Node)};
+        (LeafMap bsr Index) band 1 =:= 1 ->
+            At = leaf_position(LeafMap, Index),
+            {leaf, element(At, Node), leaf_siblings(At, Node)};
+        true ->
+            empty
+    end.
+
+leaves(empty, _Depth) ->
+    [];
+leaves({leaf, Key, Siblings}, _Depth) ->
+    [{Key, Siblings}];
+leaves({node, Node}, Depth) ->
+    fold_node(fun(At, N, Acc) -> [{element(At, N), leaf_siblings(At, N)} | Acc] end, [], Node, Depth).
+
+%% What lies at a path: how many leaves and the sum of their dots' hashes, for each slot below
+%% that is not empty. `leaf' where the path ends at a leaf or a bucket, or in the void.
+-spec children(path(), muster_nif:trie()) ->
+    leaf | [{0..31, Count :: non_neg_integer(), Sum :: non_neg_integer()}].
+children(Path, Root) ->
+    case descend(Path, {node, Root}) of
+        {node, Node} when length(Path) < ?DEPTH ->
+            [tally(Index, Slot) || Index <- lists:seq(0, 31), (Slot = slot(Index, Node)) =/= empty];
+        _ ->
+            leaf
+    end.
+
+tally(Index, {node, Node}) ->
+    {Index, ?MODULE:size(Node), sum(Node)};
+tally(Index, {leaf, _Key, Siblings}) ->
+    Sum = lists:sum([muster_nif:dot_hash(element(1, S), element(2, S)) || S <- Siblings]),
+    {Index, 1, Sum band 16#7ffffffffffffff}.
+
+%% The leaves at a path.
+-spec at(path(), muster_nif:trie()) -> [{Key :: term(), siblings()}].
+at(Path, Root) ->
+    leaves(descend(Path, {node, Root}), length(Path)).
+
+%% What is at the end of the path. A leaf may lie above it: it is there only if its hash says so.
+descend(Path, Slot) ->
+    descend(Path, Slot, ?TOP_SHIFT).
+
+descend([Index | Path], {node, Node}, Shift) when Shift >= 0 ->
+    descend(Path, slot(Index, Node), Shift - 5);
+descend(Path, {leaf, Key, _} = Leaf, Shift) when Path =/= [] ->
+    case is_on(Path, ?HASH(Key), Shift) of
+        true -> Leaf;
+        false -> empty
+    end;
+descend([], Slot, _Shift) ->
+    Slot;
+descend(_Path, empty, _Shift) ->
+    empty.
+
+is_on([Index | Path], Hash, Shift) when Shift >= 0 ->
+    (Hash bsr Shift) band 31 =:= Index andalso is_on(Path, Hash, Shift - 5);
+is_on(Path, _Hash, _Shift) ->
+    Path =:= [].
