@@ -1,10 +1,10 @@
 %% @private
 %% Reading the hash trie on which the CRDTs are built. Writing it is native: see muster_nif.
 %%
-%% The form is described in c_src/core/trie_node.h: a node is a tuple of a bit map of leaves, one
-%% of children, the count of leaves and the sum of their dots' hashes; then three words for each
-%% leaf (key, head, tail), then the children. A slot is five bits of `erlang:phash2/1', the
-%% highest first. Below all 27 bits lie buckets, whose maps are 0.
+%% The form is described in c_src/core/trie_node.h: a node is a tuple of a bit map (16 bits for the
+%% leaves, above them 16 for the children), the count of leaves and the sum of their dots' hashes;
+%% then three words for each leaf (key, head, tail), then the children. A slot is four bits of
+%% `erlang:phash2/1', the highest first. Below all 27 bits lie buckets, whose map is 0.
 %%
 %% A malformed trie raises `badarg'; as depth is bounded, nothing here loops.
 -module(muster_trie).
@@ -14,7 +14,7 @@
 -export([children/2, at/2]).
 -export_type([siblings/0, sibling/0, path/0]).
 
--compile({inline, [popcount/1, leaf_position/2]}).
+-compile({inline, [popcount/1, leaf_position/2, child/3]}).
 
 %% The live dots of a key, in ascending order; with stamp and value in a map.
 -type siblings() :: [sibling()].
@@ -22,32 +22,54 @@
     {muster_nif:lineage(), muster_nif:counter()}
     | {muster_nif:lineage(), muster_nif:counter(), integer(), term()}.
 %% Slots, from the root down.
--type path() :: [0..31].
+-type path() :: [0..15].
 
--define(HEADER, 4).
--define(TOP_SHIFT, 25).
--define(DEPTH, 6).
--define(HASH(Key), (erlang:phash2(Key) bsl 3)).
+-define(HEADER, 3).
+-define(SLOT_BITS, 4).
+-define(LAST_SLOT, 15).
+-define(TOP_SHIFT, 24).
+-define(DEPTH, 7).
+%% One bit longer than `phash2', to be cut in pieces of four.
+-define(HASH(Key), (erlang:phash2(Key) bsl 1)).
+-define(CHILD_BIT(Map, Index), ((Map bsr (Index + 16)) band 1)).
+-define(LEAF_BIT(Map, Index), ((Map bsr Index) band 1)).
 
 -spec empty() -> muster_nif:trie().
 empty() ->
-    {0, 0, 0, 0}.
+    {0, 0, 0}.
 
 -spec size(muster_nif:trie()) -> non_neg_integer().
-size({_, _, Count, _}) when is_integer(Count) -> Count;
-size(Root) -> natural(element(3, Root)).
+size(Root) ->
+    natural(element(2, Root)).
 
 %% The sum of the hashes of all live dots, mod 2^59.
 -spec sum(muster_nif:trie()) -> non_neg_integer().
 sum(Root) ->
-    natural(element(4, Root)).
+    natural(element(3, Root)).
 
 natural(N) when is_integer(N), N >= 0 -> N;
 natural(_) -> error(badarg).
 
+%% Like find/4, but quicker for being only a question: the call that all users make most.
 -spec is_key(term(), muster_nif:trie()) -> boolean().
 is_key(Key, Root) ->
-    find(Key, ?HASH(Key), ?TOP_SHIFT, Root) =/= false.
+    is_key(Key, ?HASH(Key), ?TOP_SHIFT, Root).
+
+is_key(Key, Hash, Shift, Node) when Shift >= 0, is_integer(element(1, Node)) ->
+    Map = element(1, Node) bsr ((Hash bsr Shift) band ?LAST_SLOT),
+    if
+        Map band 16#10000 =/= 0 ->
+            is_key(Key, Hash, Shift - ?SLOT_BITS, child(Map, 0, Node));
+        Map band 1 =/= 0 ->
+            Index = (Hash bsr Shift) band ?LAST_SLOT,
+            element(leaf_position(element(1, Node), Index), Node) =:= Key;
+        true ->
+            false
+    end;
+is_key(Key, _Hash, Shift, Bucket) when Shift < 0 ->
+    find_in_bucket(Key, ?HEADER + 1, Bucket) =/= false;
+is_key(_Key, _Hash, _Shift, _Malformed) ->
+    error(badarg).
 
 %% What is known of a key; `[]' if it is not there.
 -spec siblings(term(), muster_nif:trie()) -> siblings().
@@ -65,25 +87,20 @@ leaf_siblings(Position, Node) ->
 
 %% The node that holds the key, and where in it.
 find(Key, Hash, Shift, Node) when Shift >= 0 ->
-    Index = (Hash bsr Shift) band 31,
-    case element(2, Node) of
-        ChildMap when is_integer(ChildMap), (ChildMap bsr Index) band 1 =:= 1 ->
-            %% Children come last: count those from here to the end.
-            Position = tuple_size(Node) + 1 - popcount(ChildMap bsr Index),
-            find(Key, Hash, Shift - 5, element(Position, Node));
+    Index = (Hash bsr Shift) band ?LAST_SLOT,
+    case element(1, Node) of
+        Map when is_integer(Map), ?CHILD_BIT(Map, Index) =:= 1 ->
+            find(Key, Hash, Shift - ?SLOT_BITS, child(Map, Index, Node));
+        Map when is_integer(Map), ?LEAF_BIT(Map, Index) =:= 1 ->
+            Position = leaf_position(Map, Index),
+            case element(Position, Node) =:= Key of
+                true -> [Position | Node];
+                false -> false
+            end;
+        Map when is_integer(Map) ->
+            false;
         _ ->
-            case element(1, Node) of
-                LeafMap when is_integer(LeafMap), (LeafMap bsr Index) band 1 =:= 1 ->
-                    Position = leaf_position(LeafMap, Index),
-                    case element(Position, Node) =:= Key of
-                        true -> [Position | Node];
-                        false -> false
-                    end;
-                LeafMap when is_integer(LeafMap) ->
-                    false;
-                _ ->
-                    error(badarg)
-            end
+            error(badarg)
     end;
 find(Key, _Hash, _Shift, Bucket) ->
     find_in_bucket(Key, ?HEADER + 1, Bucket).
@@ -98,14 +115,19 @@ find_in_bucket(_Key, _Position, Bucket) when is_tuple(Bucket) ->
 find_in_bucket(_Key, _Position, _Bucket) ->
     error(badarg).
 
-leaf_position(LeafMap, Index) ->
-    ?HEADER + 1 + 3 * popcount(LeafMap band ((1 bsl Index) - 1)).
+%% Children come last: those from the slot on are counted from the end.
+child(Map, Index, Node) ->
+    element(tuple_size(Node) + 1 - popcount((Map bsr (Index + 16)) band 16#ffff), Node).
 
-%% The bits set in a 32-bit integer.
+leaf_position(Map, Index) ->
+    ?HEADER + 1 + 3 * popcount(Map band ((1 bsl Index) - 1)).
+
+%% The bits set in a 16-bit integer.
 popcount(Bits) ->
-    Pairs = Bits - ((Bits bsr 1) band 16#55555555),
-    Nibbles = (Pairs band 16#33333333) + ((Pairs bsr 2) band 16#33333333),
-    ((((Nibbles + (Nibbles bsr 4)) band 16#0f0f0f0f) * 16#01010101) bsr 24) band 16#3f.
+    Pairs = Bits - ((Bits bsr 1) band 16#5555),
+    Nibbles = (Pairs band 16#3333) + ((Pairs bsr 2) band 16#3333),
+    Bytes = (Nibbles + (Nibbles bsr 4)) band 16#0f0f,
+    (Bytes + (Bytes bsr 8)) band 16#1f.
 
 %% All leaves, in no particular order.
 -spec fold(fun((Key :: term(), siblings(), Acc) -> Acc), Acc, muster_nif:trie()) -> Acc.
@@ -149,8 +171,8 @@ fold_children(_Fun, Acc, _Node, _Position, _First, _Depth) ->
 %% The position after a node's last leaf.
 first_child(Node, Depth) when is_tuple(Node), Depth < ?DEPTH ->
     case element(1, Node) of
-        LeafMap when is_integer(LeafMap), LeafMap >= 0, LeafMap =< 16#ffffffff ->
-            ?HEADER + 1 + 3 * popcount(LeafMap);
+        Map when is_integer(Map), Map >= 0, Map =< 16#ffffffff ->
+            ?HEADER + 1 + 3 * popcount(Map band 16#ffff);
         _ ->
             error(badarg)
     end;
@@ -202,7 +224,7 @@ one_sided(_Key, _A, _B, _Acc) -> throw(one_sided).
 diff_slots(_Fun, Acc, Same, Same, _Depth) when Same =:= empty ->
     Acc;
 diff_slots(Fun, Acc, {node, A} = SlotA, {node, B} = SlotB, Depth) ->
-    case element(3, A) =:= element(3, B) andalso element(4, A) =:= element(4, B) of
+    case element(2, A) =:= element(2, B) andalso element(3, A) =:= element(3, B) of
         true -> Acc;
         false when Depth < ?DEPTH -> diff_nodes(Fun, Acc, A, B, Depth);
         false -> diff_lists(Fun, Acc, leaves(SlotA, Depth), leaves(SlotB, Depth))
@@ -214,7 +236,7 @@ diff_nodes(Fun, Acc, A, B, Depth) ->
     lists:foldl(
         fun(Index, Inner) -> diff_slots(Fun, Inner, slot(Index, A), slot(Index, B), Depth + 1) end,
         Acc,
-        lists:seq(0, 31)
+        lists:seq(0, ?LAST_SLOT)
     ).
 
 %% Only where a leaf or nothing faces a subtree.
@@ -234,15 +256,13 @@ diff_lists(Fun, Acc, LeavesA, LeavesB) ->
     maps:fold(fun(Key, B, Inner) -> Fun(Key, [], B, Inner) end, Both, Rest).
 
 slot(Index, Node) ->
-    LeafMap = natural(element(1, Node)),
-    ChildMap = natural(element(2, Node)),
-    if
-        (ChildMap bsr Index) band 1 =:= 1 ->
-            {node, element(tuple_size(Node) + 1 - popcount(ChildMap bsr Index), Node)};
-        (LeafMap bsr Index) band 1 =:= 1 ->
-            At = leaf_position(LeafMap, Index),
+    case natural(element(1, Node)) of
+        Map when ?CHILD_BIT(Map, Index) =:= 1 ->
+            {node, child(Map, Index, Node)};
+        Map when ?LEAF_BIT(Map, Index) =:= 1 ->
+            At = leaf_position(Map, Index),
             {leaf, element(At, Node), leaf_siblings(At, Node)};
-        true ->
+        _ ->
             empty
     end.
 
@@ -256,11 +276,11 @@ leaves({node, Node}, Depth) ->
 %% What lies at a path: how many leaves and the sum of their dots' hashes, for each slot below
 %% that is not empty. `leaf' where the path ends at a leaf or a bucket, or in the void.
 -spec children(path(), muster_nif:trie()) ->
-    leaf | [{0..31, Count :: non_neg_integer(), Sum :: non_neg_integer()}].
+    leaf | [{0..15, Count :: non_neg_integer(), Sum :: non_neg_integer()}].
 children(Path, Root) ->
     case descend(Path, {node, Root}) of
         {node, Node} when length(Path) < ?DEPTH ->
-            [tally(Index, Slot) || Index <- lists:seq(0, 31), (Slot = slot(Index, Node)) =/= empty];
+            [tally(Index, Slot) || Index <- lists:seq(0, ?LAST_SLOT), (Slot = slot(Index, Node)) =/= empty];
         _ ->
             leaf
     end.
@@ -281,7 +301,7 @@ descend(Path, Slot) ->
     descend(Path, Slot, ?TOP_SHIFT).
 
 descend([Index | Path], {node, Node}, Shift) when Shift >= 0 ->
-    descend(Path, slot(Index, Node), Shift - 5);
+    descend(Path, slot(Index, Node), Shift - ?SLOT_BITS);
 descend(Path, {leaf, Key, _} = Leaf, Shift) when Path =/= [] ->
     case is_on(Path, ?HASH(Key), Shift) of
         true -> Leaf;
@@ -293,6 +313,6 @@ descend(_Path, empty, _Shift) ->
     empty.
 
 is_on([Index | Path], Hash, Shift) when Shift >= 0 ->
-    (Hash bsr Shift) band 31 =:= Index andalso is_on(Path, Hash, Shift - 5);
+    (Hash bsr Shift) band ?LAST_SLOT =:= Index andalso is_on(Path, Hash, Shift - ?SLOT_BITS);
 is_on(Path, _Hash, _Shift) ->
     Path =:= [].

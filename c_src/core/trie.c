@@ -7,7 +7,8 @@ struct edit {
     struct muster_leaf leaf; /* only its key where it is removed */
     uint32_t hash;
     bool removes;
-    bool changed; /* whether the trie became another one */
+    bool changed; /* whether the trie became another one, */
+    struct muster_tally change; /* and by how much */
 };
 
 static int edit_node(struct muster_heap *heap, struct edit *edit, muster_term term, unsigned depth,
@@ -20,14 +21,31 @@ muster_term muster_trie_empty(struct muster_heap *heap) {
     return muster_draft_finish(heap, &draft, 0, &slot) == 0 ? slot.child : 0;
 }
 
+/* The key was there, with the leaf `old`, or was not there (NULL). */
+static int note_change(struct muster_heap *heap, struct edit *edit, const struct muster_leaf *old) {
+    struct muster_slot before = muster_slot_empty(), after = muster_slot_empty();
+    struct muster_tally had, has;
+    int error;
+    if (old != NULL)
+        before = muster_slot_leaf(old);
+    if (!edit->removes)
+        after = muster_slot_leaf(&edit->leaf);
+    edit->changed = old != NULL || !edit->removes;
+    error = muster_slot_tally(heap, &before, &had);
+    if (!error)
+        error = muster_slot_tally(heap, &after, &has);
+    edit->change.count = has.count - had.count;
+    edit->change.sum = has.sum - had.sum;
+    return error;
+}
+
 static int edit_leaf(struct muster_heap *heap, struct edit *edit, const struct muster_slot *old,
                      unsigned depth, struct muster_slot *out) {
     bool same = heap->ops->identical(heap->env, old->leaf.key, edit->leaf.key);
     uint32_t old_hash;
-    int error;
-    edit->changed = same || !edit->removes;
-    if (!edit->changed)
-        return 0;
+    int error = note_change(heap, edit, same ? &old->leaf : NULL);
+    if (error || !edit->changed)
+        return error;
     if (same) {
         *out = edit->removes ? muster_slot_empty() : muster_slot_leaf(&edit->leaf);
         return 0;
@@ -47,9 +65,8 @@ static int edit_slot(struct muster_heap *heap, struct edit *edit, const struct m
     case MUSTER_SLOT_LEAF:
         return edit_leaf(heap, edit, old, depth, out);
     default:
-        edit->changed = !edit->removes;
         *out = muster_slot_leaf(&edit->leaf);
-        return 0;
+        return note_change(heap, edit, NULL);
     }
 }
 
@@ -70,13 +87,16 @@ static int edit_entries(struct muster_heap *heap, const struct edit *edit,
 static int edit_bucket(struct muster_heap *heap, struct edit *edit, const struct muster_node *node,
                        struct muster_slot *out) {
     struct muster_bucket bucket;
+    struct muster_leaf old;
     size_t found;
     int error = muster_bucket_find(heap, node, edit->leaf.key, &found);
     if (error)
         return error;
-    edit->changed = !edit->removes || found < node->leaf_count;
-    if (!edit->changed)
-        return 0;
+    if (found < node->leaf_count)
+        old = muster_node_leaf(node, found);
+    error = note_change(heap, edit, found < node->leaf_count ? &old : NULL);
+    if (error || !edit->changed)
+        return error;
     error = muster_bucket_init(heap, &bucket, node->leaf_count + 1);
     if (!error)
         error = edit_entries(heap, edit, node, found, &bucket, out);
@@ -100,7 +120,7 @@ static int edit_node(struct muster_heap *heap, struct edit *edit, muster_term te
     error = edit_slot(heap, edit, &old, depth, &slot);
     if (error || !edit->changed)
         return error;
-    return muster_node_replace(heap, &node, index, &slot, depth, out);
+    return muster_node_replace(heap, &node, index, &slot, &edit->change, depth, out);
 }
 
 static int edit_root(struct muster_heap *heap, struct edit *edit, muster_term root,

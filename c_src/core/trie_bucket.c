@@ -41,10 +41,10 @@ static int fill(struct muster_heap *heap, const struct muster_bucket *bucket, mu
         to[1] = leaf->head;
         to[2] = leaf->tail;
     }
-    words[0] = words[1] = heap->ops->make_integer(heap->env, 0);
-    words[2] = heap->ops->make_integer(heap->env, bucket->length);
-    words[3] = heap->ops->make_integer(heap->env, sum & MUSTER_INTEGER_MASK);
-    return words[0] == 0 || words[2] == 0 || words[3] == 0 ? MUSTER_E_NOMEM : 0;
+    words[0] = heap->ops->make_integer(heap->env, 0);
+    words[1] = heap->ops->make_integer(heap->env, bucket->length);
+    words[2] = heap->ops->make_integer(heap->env, sum & MUSTER_INTEGER_MASK);
+    return words[0] == 0 || words[1] == 0 || words[2] == 0 ? MUSTER_E_NOMEM : 0;
 }
 
 int muster_bucket_finish(struct muster_heap *heap, struct muster_bucket *bucket,

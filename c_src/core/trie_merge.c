@@ -162,10 +162,10 @@ static int lone_node(struct merge *merge, const struct muster_leaf *leaf, unsign
     words[0] = leaf->key;
     words[1] = leaf->head;
     words[2] = leaf->tail;
-    *node = (struct muster_node){.leaves = words, .leaf_count = 1, .count = 1};
+    *node = (struct muster_node){.leaves = words, .leaf_count = 1, .tally.count = 1};
     if (depth < MUSTER_TRIE_DEPTH)
-        node->leaf_map = UINT32_C(1) << muster_slot_of(hash, depth);
-    return muster_leaf_sum(merge->heap, leaf, &node->sum);
+        node->leaf_map = (uint16_t)(1u << muster_slot_of(hash, depth));
+    return muster_leaf_sum(merge->heap, leaf, &node->tally.sum);
 }
 
 static int view_slot(struct merge *merge, const struct muster_slot *slot, unsigned depth,
@@ -177,6 +177,10 @@ static int view_slot(struct merge *merge, const struct muster_slot *slot, unsign
 static int take_both(const struct muster_slot *slot, struct outcome *out) {
     *out = (struct outcome){.slot = *slot, .is = {true, true}};
     return 0;
+}
+
+static bool same_tally(const struct muster_node *a, const struct muster_node *b) {
+    return a->tally.count == b->tally.count && a->tally.sum == b->tally.sum;
 }
 
 /* Two slots of which at least one holds a child. */
@@ -192,7 +196,7 @@ static int merge_children(struct merge *merge, const struct muster_slot *a,
         error = view_slot(merge, b, depth, b_words, &b_node);
     if (error)
         return error;
-    if (a->kind == b->kind && a_node.count == b_node.count && a_node.sum == b_node.sum)
+    if (a->kind == b->kind && same_tally(&a_node, &b_node))
         return take_both(a, out);
     return merge_nodes(merge, &a_node, &b_node, depth, out);
 }
@@ -211,27 +215,26 @@ static int merge_slots(struct merge *merge, const struct muster_slot *a,
     return merge_strangers(merge, a, b, depth, out);
 }
 
-/* Corrects the draft's count and sum, begun as those of the side `base`, for one slot. */
+/* Corrects the draft's tally, begun as that of one side, for one slot. */
 static int account(struct merge *merge, struct muster_draft *draft, const struct muster_slot *base,
                    const struct muster_slot *now) {
-    uint64_t count, sum, base_count, base_sum;
-    int error = muster_slot_tally(merge->heap, base, &base_count, &base_sum);
+    struct muster_tally had, has;
+    int error = muster_slot_tally(merge->heap, base, &had);
     if (!error)
-        error = muster_slot_tally(merge->heap, now, &count, &sum);
+        error = muster_slot_tally(merge->heap, now, &has);
     if (error)
         return error;
-    draft->count += count - base_count;
-    draft->sum += sum - base_sum;
+    draft->tally.count += has.count - had.count;
+    draft->tally.sum += has.sum - had.sum;
     return 0;
 }
 
 /* Merges slot by slot into the draft; keeps `is` true for a side as long as all equals it. */
 static int fill_draft(struct merge *merge, const struct muster_node *a, const struct muster_node *b,
                       unsigned depth, struct muster_draft *draft, bool is[2]) {
-    uint32_t left = a->leaf_map | a->child_map | b->leaf_map | b->child_map;
-    int base = a->count >= b->count ? A : B;
-    draft->count = base == A ? a->count : b->count;
-    draft->sum = base == A ? a->sum : b->sum;
+    unsigned left = a->leaf_map | a->child_map | b->leaf_map | b->child_map;
+    int base = a->tally.count >= b->tally.count ? A : B;
+    draft->tally = base == A ? a->tally : b->tally;
     for (; left != 0; left &= left - 1) {
         unsigned index = (unsigned)__builtin_ctz(left);
         struct muster_slot slots[2] = {muster_node_slot(a, index), muster_node_slot(b, index)};

@@ -4,26 +4,37 @@
 
 #include "core/trie_bucket.h"
 
-static unsigned popcount(uint32_t bits) {
-    return (unsigned)__builtin_popcount(bits);
+/* Not the compiler's: without a flag for newer processors that is a call. */
+static inline unsigned popcount(unsigned bits) {
+    bits -= bits >> 1 & 0x5555;
+    bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
+    bits = (bits + (bits >> 4)) & 0x0f0f;
+    return (bits + (bits >> 8)) & 0x1f;
 }
 
 /* How many slots below `index` have their bit set in `map`. */
-static size_t rank(uint32_t map, unsigned index) {
-    return popcount(map & ((UINT32_C(1) << index) - 1));
+static size_t rank(uint16_t map, unsigned index) {
+    return popcount(map & ((1u << index) - 1));
 }
 
-static bool has(uint32_t map, unsigned index) {
+static bool has(uint16_t map, unsigned index) {
     return map >> index & 1;
 }
 
-static int read_map(struct muster_heap *heap, muster_term term, uint32_t *map) {
-    uint64_t value;
-    int error = muster_heap_integer(heap, term, &value);
+static int read_map(struct muster_heap *heap, muster_term term, struct muster_node *node) {
+    uint64_t map;
+    int error = muster_heap_integer(heap, term, &map);
     if (error)
         return error;
-    *map = (uint32_t)value;
-    return value > UINT32_MAX ? MUSTER_E_MALFORMED : 0;
+    node->leaf_map = (uint16_t)map;
+    node->child_map = (uint16_t)(map >> MUSTER_TRIE_FANOUT);
+    return map >> (2 * MUSTER_TRIE_FANOUT) != 0 ? MUSTER_E_MALFORMED : 0;
+}
+
+static int read_tally(struct muster_heap *heap, const muster_term *elements,
+                      struct muster_tally *tally) {
+    int error = muster_heap_integer(heap, elements[1], &tally->count);
+    return error ? error : muster_heap_integer(heap, elements[2], &tally->sum);
 }
 
 /* Sets where the leaves and children lie; MALFORMED if the maps and the arity disagree. */
@@ -55,13 +66,9 @@ int muster_node_read(struct muster_heap *heap, muster_term term, unsigned depth,
     if (arity < MUSTER_NODE_HEADER)
         return MUSTER_E_MALFORMED;
     node->term = term;
-    error = read_map(heap, elements[0], &node->leaf_map);
+    error = read_map(heap, elements[0], node);
     if (!error)
-        error = read_map(heap, elements[1], &node->child_map);
-    if (!error)
-        error = muster_heap_integer(heap, elements[2], &node->count);
-    if (!error)
-        error = muster_heap_integer(heap, elements[3], &node->sum);
+        error = read_tally(heap, elements, &node->tally);
     return error ? error : lay_out(node, elements, arity, depth);
 }
 
@@ -81,9 +88,8 @@ struct muster_slot muster_node_slot(const struct muster_node *node, unsigned ind
     return muster_slot_empty();
 }
 
-/* The header of a child of any depth. */
-static int child_tally(struct muster_heap *heap, muster_term child, uint64_t *count,
-                       uint64_t *sum) {
+/* From the header of a child of any depth. */
+static int child_tally(struct muster_heap *heap, muster_term child, struct muster_tally *tally) {
     const muster_term *elements;
     size_t arity;
     int error = heap->ops->tuple(heap->env, child, &arity, &elements);
@@ -91,58 +97,71 @@ static int child_tally(struct muster_heap *heap, muster_term child, uint64_t *co
         return error;
     if (arity < MUSTER_NODE_HEADER)
         return MUSTER_E_MALFORMED;
-    error = muster_heap_integer(heap, elements[2], count);
-    return error ? error : muster_heap_integer(heap, elements[3], sum);
+    return read_tally(heap, elements, tally);
 }
 
-int muster_slot_tally(struct muster_heap *heap, const struct muster_slot *slot, uint64_t *count,
-                      uint64_t *sum) {
-    *count = *sum = 0;
+int muster_slot_tally(struct muster_heap *heap, const struct muster_slot *slot,
+                      struct muster_tally *tally) {
+    *tally = (struct muster_tally){0, 0};
     switch (slot->kind) {
     case MUSTER_SLOT_LEAF:
-        *count = 1;
-        return muster_leaf_sum(heap, &slot->leaf, sum);
+        tally->count = 1;
+        return muster_leaf_sum(heap, &slot->leaf, &tally->sum);
     case MUSTER_SLOT_CHILD:
-        return child_tally(heap, slot->child, count, sum);
+        return child_tally(heap, slot->child, tally);
     default:
         return 0;
     }
 }
 
+static void write_leaf(muster_term *words, const struct muster_leaf *leaf) {
+    words[0] = leaf->key;
+    words[1] = leaf->head;
+    words[2] = leaf->tail;
+}
+
 void muster_draft_init(struct muster_draft *draft) {
     draft->leaf_map = draft->child_map = 0;
-    draft->count = draft->sum = 0;
+    draft->tally = (struct muster_tally){0, 0};
     draft->leaf_count = draft->child_count = 0;
 }
 
 void muster_draft_add(struct muster_draft *draft, unsigned index, const struct muster_slot *slot) {
     if (slot->kind == MUSTER_SLOT_LEAF) {
-        muster_term *words = draft->leaves + draft->leaf_count++ * MUSTER_LEAF_WORDS;
-        words[0] = slot->leaf.key;
-        words[1] = slot->leaf.head;
-        words[2] = slot->leaf.tail;
-        draft->leaf_map |= UINT32_C(1) << index;
+        write_leaf(draft->leaves + draft->leaf_count++ * MUSTER_LEAF_WORDS, &slot->leaf);
+        draft->leaf_map |= (uint16_t)(1u << index);
     } else if (slot->kind == MUSTER_SLOT_CHILD) {
         draft->children[draft->child_count++] = slot->child;
-        draft->child_map |= UINT32_C(1) << index;
+        draft->child_map |= (uint16_t)(1u << index);
     }
 }
 
 int muster_draft_add_counted(struct muster_heap *heap, struct muster_draft *draft, unsigned index,
                              const struct muster_slot *slot) {
-    uint64_t count, sum;
-    int error = muster_slot_tally(heap, slot, &count, &sum);
+    struct muster_tally tally;
+    int error = muster_slot_tally(heap, slot, &tally);
     if (error)
         return error;
-    draft->count += count;
-    draft->sum += sum;
+    draft->tally.count += tally.count;
+    draft->tally.sum += tally.sum;
     muster_draft_add(draft, index, slot);
     return 0;
 }
 
+static muster_term make_masked(struct muster_heap *heap, uint64_t value) {
+    return heap->ops->make_integer(heap->env, value & MUSTER_INTEGER_MASK);
+}
+
+static int finish_child(struct muster_heap *heap, const muster_term *words, size_t arity,
+                        struct muster_slot *slot) {
+    slot->kind = MUSTER_SLOT_CHILD;
+    slot->child = heap->ops->make_tuple(heap->env, words, arity);
+    return slot->child == 0 ? MUSTER_E_NOMEM : 0;
+}
+
 int muster_draft_finish(struct muster_heap *heap, const struct muster_draft *draft, unsigned depth,
                         struct muster_slot *slot) {
-    muster_term words[MUSTER_NODE_HEADER + MUSTER_TRIE_FANOUT * MUSTER_LEAF_WORDS];
+    muster_term words[MUSTER_NODE_WORDS];
     size_t leaf_words = draft->leaf_count * MUSTER_LEAF_WORDS;
     if (depth > 0 && draft->child_count == 0 && draft->leaf_count < 2) {
         *slot = muster_slot_empty();
@@ -152,20 +171,16 @@ int muster_draft_finish(struct muster_heap *heap, const struct muster_draft *dra
         }
         return 0;
     }
-    words[0] = heap->ops->make_integer(heap->env, draft->leaf_map);
-    words[1] = heap->ops->make_integer(heap->env, draft->child_map);
-    words[2] = heap->ops->make_integer(heap->env, draft->count & MUSTER_INTEGER_MASK);
-    words[3] = heap->ops->make_integer(heap->env, draft->sum & MUSTER_INTEGER_MASK);
+    words[0] = make_masked(heap, (uint64_t)draft->child_map << MUSTER_TRIE_FANOUT | draft->leaf_map);
+    words[1] = make_masked(heap, draft->tally.count);
+    words[2] = make_masked(heap, draft->tally.sum);
     for (size_t i = 0; i < MUSTER_NODE_HEADER; i++)
         if (words[i] == 0)
             return MUSTER_E_NOMEM;
     memcpy(words + MUSTER_NODE_HEADER, draft->leaves, leaf_words * sizeof *words);
     memcpy(words + MUSTER_NODE_HEADER + leaf_words, draft->children,
            draft->child_count * sizeof *words);
-    slot->kind = MUSTER_SLOT_CHILD;
-    slot->child = heap->ops->make_tuple(heap->env, words,
-                                        MUSTER_NODE_HEADER + leaf_words + draft->child_count);
-    return slot->child == 0 ? MUSTER_E_NOMEM : 0;
+    return finish_child(heap, words, MUSTER_NODE_HEADER + leaf_words + draft->child_count, slot);
 }
 
 /* Copies the leaves and children in [first, last) of their positions into the draft. */
@@ -180,28 +195,53 @@ static void copy_run(struct muster_draft *draft, const struct muster_node *node,
     draft->child_count += child_last - child_first;
 }
 
-int muster_node_replace(struct muster_heap *heap, const struct muster_node *node, unsigned index,
-                        const struct muster_slot *slot, unsigned depth, struct muster_slot *out) {
+/* The whole node written anew, its slots moved to where they belong. */
+static int rebuild(struct muster_heap *heap, const struct muster_node *node, unsigned index,
+                   const struct muster_slot *slot, const struct muster_tally *change,
+                   unsigned depth, struct muster_slot *out) {
     struct muster_draft draft;
-    struct muster_slot old = muster_node_slot(node, index);
     size_t leaf_rank = rank(node->leaf_map, index), child_rank = rank(node->child_map, index);
-    uint32_t others = ~(UINT32_C(1) << index);
-    uint64_t count, sum;
-    int error = muster_slot_tally(heap, &old, &count, &sum);
-    if (error)
-        return error;
+    uint16_t others = (uint16_t) ~(1u << index);
     muster_draft_init(&draft);
     draft.leaf_map = node->leaf_map & others;
     draft.child_map = node->child_map & others;
-    draft.count = node->count - count;
-    draft.sum = node->sum - sum;
+    draft.tally.count = node->tally.count + change->count;
+    draft.tally.sum = node->tally.sum + change->sum;
     copy_run(&draft, node, 0, leaf_rank, 0, child_rank);
-    error = muster_draft_add_counted(heap, &draft, index, slot);
-    if (error)
-        return error;
+    muster_draft_add(&draft, index, slot);
     copy_run(&draft, node, leaf_rank + has(node->leaf_map, index), node->leaf_count,
              child_rank + has(node->child_map, index), node->child_count);
     return muster_draft_finish(heap, &draft, depth, out);
+}
+
+/* The same words but for one slot, whose kind stays. */
+static int patch(struct muster_heap *heap, const struct muster_node *node, unsigned index,
+                 const struct muster_slot *slot, const struct muster_tally *change,
+                 struct muster_slot *out) {
+    muster_term words[MUSTER_NODE_WORDS];
+    size_t leaf_words = node->leaf_count * MUSTER_LEAF_WORDS;
+    size_t arity = MUSTER_NODE_HEADER + leaf_words + node->child_count;
+    muster_term *at = words + MUSTER_NODE_HEADER;
+    memcpy(words, node->leaves - MUSTER_NODE_HEADER, arity * sizeof *words);
+    if (slot->kind == MUSTER_SLOT_CHILD)
+        at[leaf_words + rank(node->child_map, index)] = slot->child;
+    else
+        write_leaf(at + rank(node->leaf_map, index) * MUSTER_LEAF_WORDS, &slot->leaf);
+    if (change->count != 0)
+        words[1] = make_masked(heap, node->tally.count + change->count);
+    words[2] = make_masked(heap, node->tally.sum + change->sum);
+    if (words[1] == 0 || words[2] == 0)
+        return MUSTER_E_NOMEM;
+    return finish_child(heap, words, arity, out);
+}
+
+int muster_node_replace(struct muster_heap *heap, const struct muster_node *node, unsigned index,
+                        const struct muster_slot *slot, const struct muster_tally *change,
+                        unsigned depth, struct muster_slot *out) {
+    bool patches = (slot->kind == MUSTER_SLOT_LEAF && has(node->leaf_map, index)) ||
+                   (slot->kind == MUSTER_SLOT_CHILD && has(node->child_map, index));
+    return patches ? patch(heap, node, index, slot, change, out)
+                   : rebuild(heap, node, index, slot, change, depth, out);
 }
 
 int muster_node_pair(struct muster_heap *heap, unsigned depth, const struct muster_leaf *a,
