@@ -30,7 +30,8 @@ defmodule Muster.MixProject do
       app: :muster,
       version: @version,
       elixir: "~> 1.14",
-      description: "Finds, watches and leads a BEAM cluster, and shares its state: a native core in C",
+      description:
+        "Finds, watches and leads a BEAM cluster, and shares its state: a native core in C",
       compilers: [:muster_native] ++ Mix.compilers(),
       erlc_options: [:debug_info, :warnings_as_errors],
       elixirc_options: [warnings_as_errors: true],

@@ -32,7 +32,7 @@
 %% @doc The empty set.
 -spec new() -> or_set().
 new() ->
-    #{'__struct__' => ?STRUCT, root => muster_trie:empty(), context => muster_causal:new()}.
+    muster_crdt:new(?STRUCT).
 
 %% @equiv from_list(List, node())
 -spec from_list([Element]) -> or_set(Element).
@@ -97,21 +97,14 @@ size(_) ->
 %% @doc What either has added and neither has removed. Commutative, associative and idempotent;
 %% the cost follows the difference, not the size.
 -spec merge(or_set(Element), or_set(Element)) -> or_set(Element).
-merge(
-    #{'__struct__' := ?STRUCT, root := RootA, context := ContextA} = A,
-    #{'__struct__' := ?STRUCT, root := RootB, context := ContextB}
-) ->
-    Groups = muster_causal:groups(ContextA),
-    Root = muster_nif:trie_merge(RootA, Groups, RootB, muster_causal:groups(ContextB)),
-    A#{root := Root, context := muster_causal:merge(ContextA, ContextB)};
+merge(#{'__struct__' := ?STRUCT} = A, B) ->
+    muster_crdt:merge(A, B);
 merge(_, _) ->
     error(badarg).
 
 %% @doc Whether both hold the same elements, whatever their histories.
 -spec equal(or_set(), or_set()) -> boolean().
-equal(
-    #{'__struct__' := ?STRUCT, root := RootA} = A, #{'__struct__' := ?STRUCT, root := RootB} = B
-) ->
-    ?MODULE:size(A) =:= ?MODULE:size(B) andalso muster_trie:same_keys(RootA, RootB);
+equal(#{'__struct__' := ?STRUCT} = A, B) ->
+    muster_crdt:equal(A, B);
 equal(_, _) ->
     error(badarg).

@@ -11,7 +11,7 @@
 
 -export([empty/0, size/1, sum/1, is_key/2, siblings/2, fold/3, keys/1]).
 -export([put/3, diff/4, same_keys/2]).
--export([children/2, at/2]).
+-export([children/2, is_deepest/1, at/2]).
 -export_type([siblings/0, sibling/0, path/0]).
 
 -compile({inline, [popcount/1, leaf_position/2, child/3]}).
@@ -273,17 +273,27 @@ leaves({leaf, Key, Siblings}, _Depth) ->
 leaves({node, Node}, Depth) ->
     fold_node(fun(At, N, Acc) -> [{element(At, N), leaf_siblings(At, N)} | Acc] end, [], Node, Depth).
 
-%% What lies at a path: how many leaves and the sum of their dots' hashes, for each slot below
-%% that is not empty. `leaf' where the path ends at a leaf or a bucket, or in the void.
+%% What lies below a path of less than 7 slots: for each slot that is not empty, how many leaves and
+%% the sum of their dots' hashes. A leaf that lies above counts where its hash says.
 -spec children(path(), muster_nif:trie()) ->
-    leaf | [{0..15, Count :: non_neg_integer(), Sum :: non_neg_integer()}].
-children(Path, Root) ->
+    [{0..15, Count :: non_neg_integer(), Sum :: non_neg_integer()}].
+children(Path, Root) when length(Path) < ?DEPTH ->
     case descend(Path, {node, Root}) of
-        {node, Node} when length(Path) < ?DEPTH ->
-            [tally(Index, Slot) || Index <- lists:seq(0, ?LAST_SLOT), (Slot = slot(Index, Node)) =/= empty];
-        _ ->
-            leaf
-    end.
+        {node, Node} ->
+            [tally(Index, S) || Index <- lists:seq(0, ?LAST_SLOT), (S = slot(Index, Node)) =/= empty];
+        {leaf, Key, _} = Leaf ->
+            Shift = ?TOP_SHIFT - ?SLOT_BITS * length(Path),
+            [tally((?HASH(Key) bsr Shift) band ?LAST_SLOT, Leaf)];
+        empty ->
+            []
+    end;
+children(_, _) ->
+    error(badarg).
+
+%% Whether a path ends at a bucket, below which there are no slots.
+-spec is_deepest(path()) -> boolean().
+is_deepest(Path) ->
+    length(Path) >= ?DEPTH.
 
 tally(Index, {node, Node}) ->
     {Index, ?MODULE:size(Node), sum(Node)};
