@@ -205,11 +205,21 @@ outbox(Incarnation, Empty) ->
 
 %% @doc The update that brings the peer to `Value'; `none' if it has acknowledged just that.
 -spec send(value(), outbox()) -> {update(), outbox()} | none.
-send(Value, #{base := {_, Value}}) ->
-    none;
 send(Value, #{base := {BaseSequence, Base}} = Outbox) ->
-    {Sequence, #{incarnation := Incarnation} = Sent} = sent(Value, Outbox),
-    {{update, Incarnation, Sequence, BaseSequence, delta(Base, Value)}, Sent}.
+    case is_same(Value, Base) of
+        true ->
+            none;
+        false ->
+            {Sequence, #{incarnation := Incarnation} = Sent} = sent(Value, Outbox),
+            {{update, Incarnation, Sequence, BaseSequence, delta(Base, Value)}, Sent}
+    end.
+
+%% Not `=:=', which compares word by word, and at one go.
+is_same(#{root := RootA, context := Context}, #{root := RootB, context := Context}) ->
+    muster_trie:sum(RootA) =:= muster_trie:sum(RootB) andalso
+        muster_trie:size(RootA) =:= muster_trie:size(RootB);
+is_same(_, _) ->
+    false.
 
 %% @doc Notes that `Value' was sent some other way, such as anti-entropy; the number may be
 %% acknowledged like that of an update.

@@ -40,7 +40,7 @@ command() ->
         {2, {remove_some, Slot, non_neg_integer()}},
         {1, {build, Slot, list(Element)}},
         {8, {merge, Slot, Slot}},
-        {2, {copy, Slot, Slot}},
+        {4, {copy, Slot, Slot}},
         {2, {save, Slot}},
         {2, {restore, Slot}},
         {2, {merge_saved, Slot}},

@@ -9,7 +9,7 @@
 /* Units of work a call may do on a normal scheduler, measured to stay well below 1 ms. What
  * needs more starts again, from scratch, on a dirty one: the functions are pure, and what the
  * first attempt wasted is bounded by the same number. */
-#define BUDGET 60000
+#define BUDGET 40000
 #define WORK_PER_PERCENT (BUDGET / 50) /* of a timeslice, which is about 1 ms */
 
 typedef ERL_NIF_TERM nif_function(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
