@@ -8,14 +8,14 @@
 
 -export([version/0]).
 -export([trie_add/4, trie_add/6, trie_put/6, trie_remove/3, trie_merge/4, trie_build/1]).
--export([dot_hash/2]).
+-export([trie_find/3, dot_hash/2]).
 -export_type([trie/0, group/0, hash/0, lineage/0, counter/0]).
 
 -on_load(load/0).
 
 -nifs([version/0]).
 -nifs([trie_add/4, trie_add/6, trie_put/6, trie_remove/3, trie_merge/4, trie_build/1]).
--nifs([dot_hash/2]).
+-nifs([trie_find/3, dot_hash/2]).
 
 -type trie() :: tuple().
 -type lineage() :: 1..16#7ffffffffffffff.
@@ -65,6 +65,12 @@ not_loaded() ->
 %% @doc The version the library was built from.
 -spec version() -> string().
 version() ->
+    not_loaded().
+
+%% @doc Head and tail of the key's leaf, `[]' if it has none.
+-spec trie_find(trie(), term(), hash()) ->
+    nonempty_improper_list(lineage() | [tuple()], counter() | []) | [].
+trie_find(_Root, _Key, _Hash) ->
     not_loaded().
 
 %% @doc Mints a dot that continues a lineage of the group, or a fresh one, and makes it the only

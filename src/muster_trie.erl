@@ -3,7 +3,8 @@
 %%
 %% The form is described in c_src/core/trie_node.h: a node is a tuple of a bit map (16 bits for the
 %% leaves, above them 16 for the children), the count of leaves and the sum of their dots' hashes;
-%% then three words for each leaf (key, head, tail), then the children. A slot is four bits of
+%% then three words for each leaf (key, head, tail), the highest slot first, then the children, the
+%% lowest slot first: each is found by counting the bits of the map from its slot on. A slot is four bits of
 %% `erlang:phash2/1', the highest first. Below all 27 bits lie buckets, whose map is 0.
 %%
 %% A malformed trie raises `badarg'; as depth is bounded, nothing here loops.
@@ -14,7 +15,7 @@
 -export([children/2, is_deepest/1, at/2]).
 -export_type([siblings/0, sibling/0, path/0]).
 
--compile({inline, [popcount/1, leaf_position/2, child/3]}).
+-compile({inline, [popcount/1, leaf_position/1, child/2]}).
 
 %% The live dots of a key, in ascending order; with stamp and value in a map.
 -type siblings() :: [sibling()].
@@ -31,8 +32,21 @@
 -define(DEPTH, 7).
 %% One bit longer than `phash2', to be cut in pieces of four.
 -define(HASH(Key), (erlang:phash2(Key) bsl 1)).
--define(CHILD_BIT(Map, Index), ((Map bsr (Index + 16)) band 1)).
--define(LEAF_BIT(Map, Index), ((Map bsr Index) band 1)).
+%% Tables, as shifting by a variable and counting bits are calls and dear in Erlang.
+-define(BIT(Index), element((Index) + 1, {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768})).
+-define(BITS_SET, {
+    0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 1, 2, 2, 3, 2, 3, 3, 4, 2, 3, 3, 4, 3, 4, 4, 5,
+    1, 2, 2, 3, 2, 3, 3, 4, 2, 3, 3, 4, 3, 4, 4, 5, 2, 3, 3, 4, 3, 4, 4, 5, 3, 4, 4, 5, 4, 5, 5, 6,
+    1, 2, 2, 3, 2, 3, 3, 4, 2, 3, 3, 4, 3, 4, 4, 5, 2, 3, 3, 4, 3, 4, 4, 5, 3, 4, 4, 5, 4, 5, 5, 6,
+    2, 3, 3, 4, 3, 4, 4, 5, 3, 4, 4, 5, 4, 5, 5, 6, 3, 4, 4, 5, 4, 5, 5, 6, 4, 5, 5, 6, 5, 6, 6, 7,
+    1, 2, 2, 3, 2, 3, 3, 4, 2, 3, 3, 4, 3, 4, 4, 5, 2, 3, 3, 4, 3, 4, 4, 5, 3, 4, 4, 5, 4, 5, 5, 6,
+    2, 3, 3, 4, 3, 4, 4, 5, 3, 4, 4, 5, 4, 5, 5, 6, 3, 4, 4, 5, 4, 5, 5, 6, 4, 5, 5, 6, 5, 6, 6, 7,
+    2, 3, 3, 4, 3, 4, 4, 5, 3, 4, 4, 5, 4, 5, 5, 6, 3, 4, 4, 5, 4, 5, 5, 6, 4, 5, 5, 6, 5, 6, 6, 7,
+    3, 4, 4, 5, 4, 5, 5, 6, 4, 5, 5, 6, 5, 6, 6, 7, 4, 5, 5, 6, 5, 6, 6, 7, 5, 6, 6, 7, 6, 7, 7, 8
+}).
+%% The bits of a node's map from a slot on.
+-define(CHILDREN_FROM(Map, Bit), ((Map bsr 16) band (16#10000 - Bit))).
+-define(LEAVES_FROM(Map, Bit), (Map band (16#10000 - Bit))).
 
 -spec empty() -> muster_nif:trie().
 empty() ->
@@ -50,33 +64,41 @@ sum(Root) ->
 natural(N) when is_integer(N), N >= 0 -> N;
 natural(_) -> error(badarg).
 
-%% Like find/4, but quicker for being only a question: the call that all users make most.
+%% In Erlang: with few levels to go down, calling a NIF costs more than it saves.
 -spec is_key(term(), muster_nif:trie()) -> boolean().
 is_key(Key, Root) ->
-    is_key(Key, ?HASH(Key), ?TOP_SHIFT, Root).
+    is_key(Key, ?HASH(Key), 0, Root).
 
-is_key(Key, Hash, Shift, Node) when Shift >= 0, is_integer(element(1, Node)) ->
-    Map = element(1, Node) bsr ((Hash bsr Shift) band ?LAST_SLOT),
+%% The hash moves up, so that the bits in turn are always the same.
+is_key(Key, Hash, Depth, Node) when Depth < ?DEPTH, is_integer(element(1, Node)) ->
+    Map = element(1, Node),
+    Bit = ?BIT(Hash bsr ?TOP_SHIFT),
     if
-        Map band 16#10000 =/= 0 ->
-            is_key(Key, Hash, Shift - ?SLOT_BITS, child(Map, 0, Node));
-        Map band 1 =/= 0 ->
-            Index = (Hash bsr Shift) band ?LAST_SLOT,
-            element(leaf_position(element(1, Node), Index), Node) =:= Key;
+        Map band (Bit * 16#10000) =/= 0 ->
+            Child = child(?CHILDREN_FROM(Map, Bit), Node),
+            is_key(Key, (Hash band 16#ffffff) * 16, Depth + 1, Child);
+        Map band Bit =/= 0 ->
+            element(leaf_position(?LEAVES_FROM(Map, Bit)), Node) =:= Key;
         true ->
             false
     end;
-is_key(Key, _Hash, Shift, Bucket) when Shift < 0 ->
-    find_in_bucket(Key, ?HEADER + 1, Bucket) =/= false;
-is_key(_Key, _Hash, _Shift, _Malformed) ->
+is_key(Key, _Hash, ?DEPTH, Bucket) when is_tuple(Bucket) ->
+    is_in_bucket(Key, ?HEADER + 1, Bucket);
+is_key(_Key, _Hash, _Depth, _Malformed) ->
     error(badarg).
+
+is_in_bucket(Key, Position, Bucket) when Position < tuple_size(Bucket) ->
+    element(Position, Bucket) =:= Key orelse is_in_bucket(Key, Position + 3, Bucket);
+is_in_bucket(_Key, _Position, _Bucket) ->
+    false.
 
 %% What is known of a key; `[]' if it is not there.
 -spec siblings(term(), muster_nif:trie()) -> siblings().
 siblings(Key, Root) ->
-    case find(Key, ?HASH(Key), ?TOP_SHIFT, Root) of
-        false -> [];
-        [Position | Node] -> leaf_siblings(Position, Node)
+    case muster_nif:trie_find(Root, Key, erlang:phash2(Key)) of
+        [] -> [];
+        [Siblings] -> Siblings;
+        [Lineage | N] -> [{Lineage, N}]
     end.
 
 leaf_siblings(Position, Node) ->
@@ -85,49 +107,27 @@ leaf_siblings(Position, Node) ->
         N -> [{element(Position + 1, Node), N}]
     end.
 
-%% The node that holds the key, and where in it.
-find(Key, Hash, Shift, Node) when Shift >= 0 ->
-    Index = (Hash bsr Shift) band ?LAST_SLOT,
-    case element(1, Node) of
-        Map when is_integer(Map), ?CHILD_BIT(Map, Index) =:= 1 ->
-            find(Key, Hash, Shift - ?SLOT_BITS, child(Map, Index, Node));
-        Map when is_integer(Map), ?LEAF_BIT(Map, Index) =:= 1 ->
-            Position = leaf_position(Map, Index),
-            case element(Position, Node) =:= Key of
-                true -> [Position | Node];
-                false -> false
-            end;
-        Map when is_integer(Map) ->
-            false;
-        _ ->
-            error(badarg)
-    end;
-find(Key, _Hash, _Shift, Bucket) ->
-    find_in_bucket(Key, ?HEADER + 1, Bucket).
+%% What is in a slot: a child, or a leaf at a position of this node.
+slot(Index, Node) ->
+    Map = natural(element(1, Node)),
+    Bit = ?BIT(Index),
+    if
+        Map band (Bit * 16#10000) =/= 0 -> {node, child(?CHILDREN_FROM(Map, Bit), Node)};
+        Map band Bit =/= 0 -> {leaf, leaf_position(?LEAVES_FROM(Map, Bit))};
+        true -> empty
+    end.
 
-find_in_bucket(Key, Position, Bucket) when Position < tuple_size(Bucket) ->
-    case element(Position, Bucket) =:= Key of
-        true -> [Position | Bucket];
-        false -> find_in_bucket(Key, Position + 3, Bucket)
-    end;
-find_in_bucket(_Key, _Position, Bucket) when is_tuple(Bucket) ->
-    false;
-find_in_bucket(_Key, _Position, _Bucket) ->
-    error(badarg).
+%% `Children' are the bits of the map from the child's slot on.
+child(Children, Node) ->
+    element(tuple_size(Node) + 1 - popcount(Children), Node).
 
-%% Children come last: those from the slot on are counted from the end.
-child(Map, Index, Node) ->
-    element(tuple_size(Node) + 1 - popcount((Map bsr (Index + 16)) band 16#ffff), Node).
-
-leaf_position(Map, Index) ->
-    ?HEADER + 1 + 3 * popcount(Map band ((1 bsl Index) - 1)).
+%% Of the leaf to whose slot the first of the bits belongs.
+leaf_position(Leaves) ->
+    ?HEADER - 2 + 3 * popcount(Leaves).
 
 %% The bits set in a 16-bit integer.
 popcount(Bits) ->
-    Pairs = Bits - ((Bits bsr 1) band 16#5555),
-    Nibbles = (Pairs band 16#3333) + ((Pairs bsr 2) band 16#3333),
-    Bytes = (Nibbles + (Nibbles bsr 4)) band 16#0f0f,
-    (Bytes + (Bytes bsr 8)) band 16#1f.
+    element((Bits band 255) + 1, ?BITS_SET) + element((Bits bsr 8) + 1, ?BITS_SET).
 
 %% All leaves, in no particular order.
 -spec fold(fun((Key :: term(), siblings(), Acc) -> Acc), Acc, muster_nif:trie()) -> Acc.
@@ -234,7 +234,7 @@ diff_slots(Fun, Acc, SlotA, SlotB, Depth) ->
 
 diff_nodes(Fun, Acc, A, B, Depth) ->
     lists:foldl(
-        fun(Index, Inner) -> diff_slots(Fun, Inner, slot(Index, A), slot(Index, B), Depth + 1) end,
+        fun(Index, Inner) -> diff_slots(Fun, Inner, read_slot(Index, A), read_slot(Index, B), Depth + 1) end,
         Acc,
         lists:seq(0, ?LAST_SLOT)
     ).
@@ -255,15 +255,10 @@ diff_lists(Fun, Acc, LeavesA, LeavesB) ->
     ),
     maps:fold(fun(Key, B, Inner) -> Fun(Key, [], B, Inner) end, Both, Rest).
 
-slot(Index, Node) ->
-    case natural(element(1, Node)) of
-        Map when ?CHILD_BIT(Map, Index) =:= 1 ->
-            {node, child(Map, Index, Node)};
-        Map when ?LEAF_BIT(Map, Index) =:= 1 ->
-            At = leaf_position(Map, Index),
-            {leaf, element(At, Node), leaf_siblings(At, Node)};
-        _ ->
-            empty
+read_slot(Index, Node) ->
+    case slot(Index, Node) of
+        {leaf, Position} -> {leaf, element(Position, Node), leaf_siblings(Position, Node)};
+        Other -> Other
     end.
 
 leaves(empty, _Depth) ->
@@ -280,7 +275,7 @@ leaves({node, Node}, Depth) ->
 children(Path, Root) when length(Path) < ?DEPTH ->
     case descend(Path, {node, Root}) of
         {node, Node} ->
-            [tally(Index, S) || Index <- lists:seq(0, ?LAST_SLOT), (S = slot(Index, Node)) =/= empty];
+            [tally(Index, S) || Index <- lists:seq(0, ?LAST_SLOT), (S = read_slot(Index, Node)) =/= empty];
         {leaf, Key, _} = Leaf ->
             Shift = ?TOP_SHIFT - ?SLOT_BITS * length(Path),
             [tally((?HASH(Key) bsr Shift) band ?LAST_SLOT, Leaf)];
@@ -311,7 +306,7 @@ descend(Path, Slot) ->
     descend(Path, Slot, ?TOP_SHIFT).
 
 descend([Index | Path], {node, Node}, Shift) when Shift >= 0 ->
-    descend(Path, slot(Index, Node), Shift - ?SLOT_BITS);
+    descend(Path, read_slot(Index, Node), Shift - ?SLOT_BITS);
 descend(Path, {leaf, Key, _} = Leaf, Shift) when Path =/= [] ->
     case is_on(Path, ?HASH(Key), Shift) of
         true -> Leaf;

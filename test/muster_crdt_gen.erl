@@ -146,7 +146,7 @@ check_node(Node, Path, Counters) ->
                 true = length(Words) =:= 3 * Leaves + Children,
                 true = Depth =:= 0 orelse Leaves >= 2 orelse Children >= 1,
                 {LeafWords, ChildNodes} = lists:split(3 * Leaves, Words),
-                LeafSlots = [S || S <- lists:seq(0, 15), (Map bsr S) band 1 =:= 1],
+                LeafSlots = [S || S <- lists:seq(15, 0, -1), (Map bsr S) band 1 =:= 1],
                 ChildSlots = [S || S <- lists:seq(0, 15), (Map bsr (S + 16)) band 1 =:= 1],
                 [] = [S || S <- LeafSlots, lists:member(S, ChildSlots)],
                 {K1, T1} = check_leaves(

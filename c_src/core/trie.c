@@ -39,6 +39,33 @@ static int note_change(struct muster_heap *heap, struct edit *edit, const struct
     return error;
 }
 
+static int find_in_bucket(struct muster_heap *heap, const struct muster_node *node,
+                          muster_term key, struct muster_leaf *leaf, bool *found) {
+    size_t position;
+    int error = muster_bucket_find(heap, node, key, &position);
+    *found = !error && position < node->leaf_count;
+    if (*found)
+        *leaf = muster_node_leaf(node, position);
+    return error;
+}
+
+int muster_trie_find(struct muster_heap *heap, muster_term root, muster_term key, uint32_t hash,
+                     struct muster_leaf *leaf, bool *found) {
+    struct muster_slot slot = {.kind = MUSTER_SLOT_CHILD, .child = root};
+    struct muster_node node;
+    for (unsigned depth = 0; slot.kind == MUSTER_SLOT_CHILD; depth++) {
+        int error = muster_node_read(heap, slot.child, depth, &node);
+        if (error)
+            return error;
+        if (depth == MUSTER_TRIE_DEPTH)
+            return find_in_bucket(heap, &node, key, leaf, found);
+        slot = muster_node_slot(&node, muster_slot_of(hash, depth));
+    }
+    *leaf = slot.leaf;
+    *found = slot.kind == MUSTER_SLOT_LEAF && heap->ops->identical(heap->env, leaf->key, key);
+    return 0;
+}
+
 static int edit_leaf(struct muster_heap *heap, struct edit *edit, const struct muster_slot *old,
                      unsigned depth, struct muster_slot *out) {
     bool same = heap->ops->identical(heap->env, old->leaf.key, edit->leaf.key);

@@ -12,9 +12,14 @@ static inline unsigned popcount(unsigned bits) {
     return (bits + (bits >> 8)) & 0x1f;
 }
 
-/* How many slots below `index` have their bit set in `map`. */
-static size_t rank(uint16_t map, unsigned index) {
-    return popcount(map & ((1u << index) - 1));
+/* How many leaves lie before that of slot `index`: those of the slots above. */
+static size_t leaf_rank(uint16_t leaf_map, unsigned index) {
+    return popcount((unsigned)leaf_map >> index >> 1);
+}
+
+/* How many children lie before that of slot `index`: those of the slots below. */
+static size_t child_rank(uint16_t child_map, unsigned index) {
+    return popcount(child_map & ((1u << index) - 1));
 }
 
 static bool has(uint16_t map, unsigned index) {
@@ -79,12 +84,12 @@ struct muster_leaf muster_node_leaf(const struct muster_node *node, size_t posit
 
 struct muster_slot muster_node_slot(const struct muster_node *node, unsigned index) {
     if (has(node->leaf_map, index)) {
-        struct muster_leaf leaf = muster_node_leaf(node, rank(node->leaf_map, index));
+        struct muster_leaf leaf = muster_node_leaf(node, leaf_rank(node->leaf_map, index));
         return muster_slot_leaf(&leaf);
     }
     if (has(node->child_map, index))
         return (struct muster_slot){.kind = MUSTER_SLOT_CHILD,
-                                    .child = node->children[rank(node->child_map, index)]};
+                                    .child = node->children[child_rank(node->child_map, index)]};
     return muster_slot_empty();
 }
 
@@ -120,6 +125,11 @@ static void write_leaf(muster_term *words, const struct muster_leaf *leaf) {
     words[2] = leaf->tail;
 }
 
+/* Where the leaves added so far begin. */
+static muster_term *draft_leaves(struct muster_draft *draft) {
+    return draft->leaves + (MUSTER_TRIE_FANOUT - draft->leaf_count) * MUSTER_LEAF_WORDS;
+}
+
 void muster_draft_init(struct muster_draft *draft) {
     draft->leaf_map = draft->child_map = 0;
     draft->tally = (struct muster_tally){0, 0};
@@ -128,7 +138,8 @@ void muster_draft_init(struct muster_draft *draft) {
 
 void muster_draft_add(struct muster_draft *draft, unsigned index, const struct muster_slot *slot) {
     if (slot->kind == MUSTER_SLOT_LEAF) {
-        write_leaf(draft->leaves + draft->leaf_count++ * MUSTER_LEAF_WORDS, &slot->leaf);
+        draft->leaf_count++;
+        write_leaf(draft_leaves(draft), &slot->leaf);
         draft->leaf_map |= (uint16_t)(1u << index);
     } else if (slot->kind == MUSTER_SLOT_CHILD) {
         draft->children[draft->child_count++] = slot->child;
@@ -159,14 +170,15 @@ static int finish_child(struct muster_heap *heap, const muster_term *words, size
     return slot->child == 0 ? MUSTER_E_NOMEM : 0;
 }
 
-int muster_draft_finish(struct muster_heap *heap, const struct muster_draft *draft, unsigned depth,
+int muster_draft_finish(struct muster_heap *heap, struct muster_draft *draft, unsigned depth,
                         struct muster_slot *slot) {
     muster_term words[MUSTER_NODE_WORDS];
+    const muster_term *leaves = draft_leaves(draft);
     size_t leaf_words = draft->leaf_count * MUSTER_LEAF_WORDS;
     if (depth > 0 && draft->child_count == 0 && draft->leaf_count < 2) {
         *slot = muster_slot_empty();
         if (draft->leaf_count == 1) {
-            struct muster_leaf leaf = {draft->leaves[0], draft->leaves[1], draft->leaves[2]};
+            struct muster_leaf leaf = {leaves[0], leaves[1], leaves[2]};
             *slot = muster_slot_leaf(&leaf);
         }
         return 0;
@@ -177,22 +189,25 @@ int muster_draft_finish(struct muster_heap *heap, const struct muster_draft *dra
     for (size_t i = 0; i < MUSTER_NODE_HEADER; i++)
         if (words[i] == 0)
             return MUSTER_E_NOMEM;
-    memcpy(words + MUSTER_NODE_HEADER, draft->leaves, leaf_words * sizeof *words);
+    memcpy(words + MUSTER_NODE_HEADER, leaves, leaf_words * sizeof *words);
     memcpy(words + MUSTER_NODE_HEADER + leaf_words, draft->children,
            draft->child_count * sizeof *words);
     return finish_child(heap, words, MUSTER_NODE_HEADER + leaf_words + draft->child_count, slot);
 }
 
-/* Copies the leaves and children in [first, last) of their positions into the draft. */
-static void copy_run(struct muster_draft *draft, const struct muster_node *node, size_t leaf_first,
-                     size_t leaf_last, size_t child_first, size_t child_last) {
-    memcpy(draft->leaves + draft->leaf_count * MUSTER_LEAF_WORDS,
-           node->leaves + leaf_first * MUSTER_LEAF_WORDS,
-           (leaf_last - leaf_first) * MUSTER_LEAF_WORDS * sizeof(muster_term));
-    memcpy(draft->children + draft->child_count, node->children + child_first,
-           (child_last - child_first) * sizeof(muster_term));
-    draft->leaf_count += leaf_last - leaf_first;
-    draft->child_count += child_last - child_first;
+/* Adds `count` leaves of the node, from `first` on. Descending, so the last come first. */
+static void copy_leaves(struct muster_draft *draft, const struct muster_node *node, size_t first,
+                        size_t count) {
+    draft->leaf_count += count;
+    memcpy(draft_leaves(draft), node->leaves + first * MUSTER_LEAF_WORDS,
+           count * MUSTER_LEAF_WORDS * sizeof(muster_term));
+}
+
+static void copy_children(struct muster_draft *draft, const struct muster_node *node, size_t first,
+                          size_t count) {
+    memcpy(draft->children + draft->child_count, node->children + first,
+           count * sizeof(muster_term));
+    draft->child_count += count;
 }
 
 /* The whole node written anew, its slots moved to where they belong. */
@@ -200,17 +215,21 @@ static int rebuild(struct muster_heap *heap, const struct muster_node *node, uns
                    const struct muster_slot *slot, const struct muster_tally *change,
                    unsigned depth, struct muster_slot *out) {
     struct muster_draft draft;
-    size_t leaf_rank = rank(node->leaf_map, index), child_rank = rank(node->child_map, index);
+    size_t leaves_above = leaf_rank(node->leaf_map, index);
+    size_t leaf_end = leaves_above + has(node->leaf_map, index);
+    size_t children_below = child_rank(node->child_map, index);
+    size_t child_end = children_below + has(node->child_map, index);
     uint16_t others = (uint16_t) ~(1u << index);
     muster_draft_init(&draft);
     draft.leaf_map = node->leaf_map & others;
     draft.child_map = node->child_map & others;
     draft.tally.count = node->tally.count + change->count;
     draft.tally.sum = node->tally.sum + change->sum;
-    copy_run(&draft, node, 0, leaf_rank, 0, child_rank);
+    copy_leaves(&draft, node, leaf_end, node->leaf_count - leaf_end);
+    copy_children(&draft, node, 0, children_below);
     muster_draft_add(&draft, index, slot);
-    copy_run(&draft, node, leaf_rank + has(node->leaf_map, index), node->leaf_count,
-             child_rank + has(node->child_map, index), node->child_count);
+    copy_leaves(&draft, node, 0, leaves_above);
+    copy_children(&draft, node, child_end, node->child_count - child_end);
     return muster_draft_finish(heap, &draft, depth, out);
 }
 
@@ -224,9 +243,9 @@ static int patch(struct muster_heap *heap, const struct muster_node *node, unsig
     muster_term *at = words + MUSTER_NODE_HEADER;
     memcpy(words, node->leaves - MUSTER_NODE_HEADER, arity * sizeof *words);
     if (slot->kind == MUSTER_SLOT_CHILD)
-        at[leaf_words + rank(node->child_map, index)] = slot->child;
+        at[leaf_words + child_rank(node->child_map, index)] = slot->child;
     else
-        write_leaf(at + rank(node->leaf_map, index) * MUSTER_LEAF_WORDS, &slot->leaf);
+        write_leaf(at + leaf_rank(node->leaf_map, index) * MUSTER_LEAF_WORDS, &slot->leaf);
     if (change->count != 0)
         words[1] = make_masked(heap, node->tally.count + change->count);
     words[2] = make_masked(heap, node->tally.sum + change->sum);

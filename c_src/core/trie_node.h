@@ -2,8 +2,8 @@
  *
  * A node is a tuple {Map, Count, Sum, Leaf..., Child...}. It has 16 slots: a slot is empty, a leaf
  * (three words inline, see dot.h) or a child node. The low 16 bits of Map say which are leaves,
- * the next 16 which are children; leaves and children follow in ascending order of their slots.
- * Count is the number of leaves in the whole subtree, Sum the sum mod 2^59 of the hashes of their
+ * the next 16 which are children. Leaves come first, in descending order of their slots, children
+ * last, in ascending order: so each is found by counting the bits from its slot on. Count is the number of leaves in the whole subtree, Sum the sum mod 2^59 of the hashes of their
  * dots. (With 32 slots, lookups are no faster, but an update copies a third more.)
  *
  * A slot is four bits of the key's erlang:phash2/1, the highest first. Below the last of those
@@ -54,7 +54,7 @@ struct muster_draft {
     uint16_t leaf_map, child_map;
     struct muster_tally tally;
     size_t leaf_count, child_count;
-    muster_term leaves[MUSTER_TRIE_FANOUT * MUSTER_LEAF_WORDS];
+    muster_term leaves[MUSTER_TRIE_FANOUT * MUSTER_LEAF_WORDS]; /* filled from the end */
     muster_term children[MUSTER_TRIE_FANOUT];
 };
 
@@ -90,7 +90,7 @@ int muster_draft_add_counted(struct muster_heap *heap, struct muster_draft *draf
 
 /* What the parent of the finished node holds: a child, or the single leaf that is left of it, or
  * nothing. The root (depth 0) is always a child. NOMEM. */
-int muster_draft_finish(struct muster_heap *heap, const struct muster_draft *draft, unsigned depth,
+int muster_draft_finish(struct muster_heap *heap, struct muster_draft *draft, unsigned depth,
                         struct muster_slot *slot);
 
 /* Writes `node` anew with one slot replaced, by which its tally changes as given. As

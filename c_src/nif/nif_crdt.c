@@ -51,6 +51,20 @@ static int get_hash(struct muster_heap *heap, ERL_NIF_TERM term, uint32_t *hash)
     return value >> 27 != 0 ? MUSTER_E_MALFORMED : 0;
 }
 
+/* argv: Root, Key, Hash. */
+ERL_NIF_TERM muster_nif_trie_find(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]) {
+    struct muster_heap heap = open_heap(env);
+    struct muster_leaf leaf;
+    bool found = false;
+    uint32_t hash;
+    int error = get_hash(&heap, argv[2], &hash);
+    if (!error)
+        error = muster_trie_find(&heap, argv[0], argv[1], hash, &leaf, &found);
+    ERL_NIF_TERM result = !error && found ? enif_make_list_cell(env, leaf.head, leaf.tail)
+                                          : heap.ops->make_nil(env);
+    return finish(&heap, error, result, "trie_find", muster_nif_trie_find, argc, argv);
+}
+
 /* argv: Root, Group, Key, Hash, Head, Tail. Also where an add goes on that cannot finish on its
  * normal scheduler: its dot is minted by then and must not be minted again. */
 ERL_NIF_TERM muster_nif_trie_put(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]) {
