@@ -7,7 +7,7 @@ struct edit {
     struct muster_leaf leaf; /* only its key where it is removed */
     uint32_t hash;
     bool removes;
-    bool changed; /* whether the trie became another one, */
+    bool changed;               /* whether the trie became another one, */
     struct muster_tally change; /* and by how much */
 };
 
@@ -39,8 +39,8 @@ static int note_change(struct muster_heap *heap, struct edit *edit, const struct
     return error;
 }
 
-static int find_in_bucket(struct muster_heap *heap, const struct muster_node *node,
-                          muster_term key, struct muster_leaf *leaf, bool *found) {
+static int find_in_bucket(struct muster_heap *heap, const struct muster_node *node, muster_term key,
+                          struct muster_leaf *leaf, bool *found) {
     size_t position;
     int error = muster_bucket_find(heap, node, key, &position);
     *found = !error && position < node->leaf_count;

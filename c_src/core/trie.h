@@ -1,4 +1,5 @@
-/* One key of the trie: finding its leaf, putting it, and taking it out. See trie_node.h for the form. */
+/* One key of the trie: finding its leaf, putting it, and taking it out. See trie_node.h for the
+ * form. */
 #ifndef MUSTER_CORE_TRIE_H
 #define MUSTER_CORE_TRIE_H
 

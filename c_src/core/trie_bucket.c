@@ -53,8 +53,8 @@ int muster_bucket_finish(struct muster_heap *heap, struct muster_bucket *bucket,
     muster_term *words;
     int error;
     if (bucket->length < 2) {
-        *slot = bucket->length == 0 ? muster_slot_empty()
-                                    : muster_slot_leaf(&bucket->entries[0].leaf);
+        *slot =
+            bucket->length == 0 ? muster_slot_empty() : muster_slot_leaf(&bucket->entries[0].leaf);
         return 0;
     }
     words = muster_heap_alloc(heap, arity, sizeof *words);

@@ -107,8 +107,8 @@ static int keep_child(struct merge *merge, int side, muster_term child, unsigned
     struct muster_node node;
     int error = muster_node_read(merge->heap, child, depth, &node);
     if (!error)
-        error = merge_nodes(merge, side == A ? &node : &empty_node,
-                            side == A ? &empty_node : &node, depth, out);
+        error = merge_nodes(merge, side == A ? &node : &empty_node, side == A ? &empty_node : &node,
+                            depth, out);
     if (!error)
         out->is[!side] = out->slot.kind == MUSTER_SLOT_EMPTY;
     return error;
@@ -118,9 +118,8 @@ static int keep_child(struct merge *merge, int side, muster_term child, unsigned
 static int keep_slot(struct merge *merge, int side, const struct muster_slot *slot, unsigned depth,
                      struct outcome *out) {
     if (merge->verdict[side] == ASK_EACH)
-        return slot->kind == MUSTER_SLOT_LEAF
-                   ? keep_leaf(merge, side, &slot->leaf, out)
-                   : keep_child(merge, side, slot->child, depth, out);
+        return slot->kind == MUSTER_SLOT_LEAF ? keep_leaf(merge, side, &slot->leaf, out)
+                                              : keep_child(merge, side, slot->child, depth, out);
     out->slot = merge->verdict[side] == KEEP_ALL ? *slot : muster_slot_empty();
     out->is[side] = merge->verdict[side] == KEEP_ALL;
     out->is[!side] = !out->is[side];
@@ -309,9 +308,9 @@ static int merge_buckets(struct merge *merge, const struct muster_node *a,
 static int merge_nodes(struct merge *merge, const struct muster_node *a,
                        const struct muster_node *b, unsigned depth, struct outcome *out) {
     struct muster_draft draft;
-    int error = muster_heap_charge(merge->heap, MUSTER_NODE_HEADER + a->leaf_count +
-                                                    a->child_count + b->leaf_count +
-                                                    b->child_count);
+    int error =
+        muster_heap_charge(merge->heap, MUSTER_NODE_HEADER + a->leaf_count + a->child_count +
+                                            b->leaf_count + b->child_count);
     if (error)
         return error;
     if (depth == MUSTER_TRIE_DEPTH)

@@ -183,7 +183,8 @@ int muster_draft_finish(struct muster_heap *heap, struct muster_draft *draft, un
         }
         return 0;
     }
-    words[0] = make_masked(heap, (uint64_t)draft->child_map << MUSTER_TRIE_FANOUT | draft->leaf_map);
+    words[0] =
+        make_masked(heap, (uint64_t)draft->child_map << MUSTER_TRIE_FANOUT | draft->leaf_map);
     words[1] = make_masked(heap, draft->tally.count);
     words[2] = make_masked(heap, draft->tally.sum);
     for (size_t i = 0; i < MUSTER_NODE_HEADER; i++)

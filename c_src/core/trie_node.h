@@ -3,8 +3,9 @@
  * A node is a tuple {Map, Count, Sum, Leaf..., Child...}. It has 16 slots: a slot is empty, a leaf
  * (three words inline, see dot.h) or a child node. The low 16 bits of Map say which are leaves,
  * the next 16 which are children. Leaves come first, in descending order of their slots, children
- * last, in ascending order: so each is found by counting the bits from its slot on. Count is the number of leaves in the whole subtree, Sum the sum mod 2^59 of the hashes of their
- * dots. (With 32 slots, lookups are no faster, but an update copies a third more.)
+ * last, in ascending order: so each is found by counting the bits from its slot on. Count is the
+ * number of leaves in the whole subtree, Sum the sum mod 2^59 of the hashes of their dots. (With 32
+ * slots, lookups are no faster, but an update copies a third more.)
  *
  * A slot is four bits of the key's erlang:phash2/1, the highest first. Below the last of those
  * 27 bits, keys that share them all lie in a bucket: Map is 0, leaves are in order of their first

@@ -23,9 +23,8 @@ static struct muster_heap open_heap(ErlNifEnv *env) {
 }
 
 static ERL_NIF_TERM raise_error(ErlNifEnv *env, int error) {
-    return error == MUSTER_E_NOMEM
-               ? enif_raise_exception(env, enif_make_atom(env, "system_limit"))
-               : enif_make_badarg(env);
+    return error == MUSTER_E_NOMEM ? enif_raise_exception(env, enif_make_atom(env, "system_limit"))
+                                   : enif_make_badarg(env);
 }
 
 /* The result of a call, or the same call again on a dirty scheduler, or an exception. */
@@ -60,8 +59,8 @@ ERL_NIF_TERM muster_nif_trie_find(ErlNifEnv *env, int argc, const ERL_NIF_TERM a
     int error = get_hash(&heap, argv[2], &hash);
     if (!error)
         error = muster_trie_find(&heap, argv[0], argv[1], hash, &leaf, &found);
-    ERL_NIF_TERM result = !error && found ? enif_make_list_cell(env, leaf.head, leaf.tail)
-                                          : heap.ops->make_nil(env);
+    ERL_NIF_TERM result =
+        !error && found ? enif_make_list_cell(env, leaf.head, leaf.tail) : heap.ops->make_nil(env);
     return finish(&heap, error, result, "trie_find", muster_nif_trie_find, argc, argv);
 }
 
@@ -150,8 +149,8 @@ ERL_NIF_TERM muster_nif_trie_build(ErlNifEnv *env, int argc, const ERL_NIF_TERM 
     struct muster_heap heap = open_heap(env);
     uint64_t length, lineage = muster_nif_fresh_lineage();
     muster_term root = 0, group = 0;
-    int error = lineage == 0 ? MUSTER_E_NOMEM
-                             : muster_trie_build(&heap, argv[0], lineage, &root, &length);
+    int error =
+        lineage == 0 ? MUSTER_E_NOMEM : muster_trie_build(&heap, argv[0], lineage, &root, &length);
     if (!error)
         error = make_group(&heap, lineage, length, &group);
     if (!error)
