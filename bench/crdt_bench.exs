@@ -90,7 +90,7 @@ defmodule Muster.Bench.CRDT do
   end
 
   defp delta_bytes(n, muster) do
-    delta = :muster_crdt_sync.delta(muster, ORSet.add(muster, <<0::64>>))
+    delta = :muster_crdt_delta.delta(muster, ORSet.add(muster, <<0::64>>))
     report("delta after one change", "bytes", n, bytes(delta), bytes(muster))
   end
 

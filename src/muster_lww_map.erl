@@ -22,7 +22,7 @@
 -define(STRUCT, 'Elixir.Raxol.Swarm.CRDT.LWWMap').
 
 -type lww_map() :: lww_map(term(), term()).
--opaque lww_map(_Key, _Value) :: #{
+-type lww_map(_Key, _Value) :: #{
     '__struct__' := ?STRUCT, root := muster_nif:trie(), context := muster_causal:context()
 }.
 

@@ -39,7 +39,7 @@ load() ->
         {error, {upgrade, _}} = Error ->
             Error;
         {error, {Reason, Text}} ->
-            persistent_term:put(?FAULT, fault(Path, Reason, Text)),
+            persistent_term:put(?FAULT, describe(Path, Reason, Text)),
             ok
     end.
 
@@ -51,62 +51,61 @@ priv_dir() ->
             Dir
     end.
 
-fault(Path, Reason, Text) ->
+describe(Path, Reason, Text) ->
     iolist_to_binary(
         io_lib:format("muster cannot load its native library ~ts.so (~p: ~ts); `make native` builds it", [
             Path, Reason, Text
         ])
     ).
 
--spec not_loaded() -> no_return().
-not_loaded() ->
-    erlang:error({nif_not_loaded, persistent_term:get(?FAULT, ?MODULE)}).
+fault() ->
+    {nif_not_loaded, persistent_term:get(?FAULT, ?MODULE)}.
 
 %% @doc The version the library was built from.
 -spec version() -> string().
 version() ->
-    not_loaded().
+    erlang:nif_error(fault()).
 
 %% @doc Head and tail of the key's leaf, `[]' if it has none.
 -spec trie_find(trie(), term(), hash()) ->
     nonempty_improper_list(lineage() | [tuple()], counter() | []) | [].
 trie_find(_Root, _Key, _Hash) ->
-    not_loaded().
+    erlang:nif_error(fault()).
 
 %% @doc Mints a dot that continues a lineage of the group, or a fresh one, and makes it the only
 %% dot of the key.
 -spec trie_add(trie(), group(), term(), hash()) -> nonempty_improper_list(trie(), group()).
 trie_add(_Root, _Group, _Key, _Hash) ->
-    not_loaded().
+    erlang:nif_error(fault()).
 
 %% @doc The same for a key with a stamp and a value.
 -spec trie_add(trie(), group(), term(), hash(), integer(), term()) ->
     nonempty_improper_list(trie(), group()).
 trie_add(_Root, _Group, _Key, _Hash, _Stamp, _Value) ->
-    not_loaded().
+    erlang:nif_error(fault()).
 
 %% @doc Makes `Head' and `Tail' the key's leaf. The group is handed through as it is.
 -spec trie_put(trie(), group(), term(), hash(), lineage() | [tuple()], counter() | []) ->
     nonempty_improper_list(trie(), group()).
 trie_put(_Root, _Group, _Key, _Hash, _Head, _Tail) ->
-    not_loaded().
+    erlang:nif_error(fault()).
 
 %% @doc The trie without the key.
 -spec trie_remove(trie(), term(), hash()) -> trie() | unchanged.
 trie_remove(_Root, _Key, _Hash) ->
-    not_loaded().
+    erlang:nif_error(fault()).
 
 %% @doc Merges two tries; `Groups' are all the groups of their contexts.
 -spec trie_merge(trie(), [group()], trie(), [group()]) -> trie().
 trie_merge(_RootA, _GroupsA, _RootB, _GroupsB) ->
-    not_loaded().
+    erlang:nif_error(fault()).
 
 %% @doc A trie of many keys, under a fresh lineage, which becomes the group.
 -spec trie_build([term()]) -> nonempty_improper_list(trie(), group()).
 trie_build(_Keys) ->
-    not_loaded().
+    erlang:nif_error(fault()).
 
 %% @doc The hash of a dot, the same on every node: SipHash-2-4 of lineage and counter, mod 2^59.
 -spec dot_hash(lineage(), counter()) -> 0..16#7ffffffffffffff.
 dot_hash(_Lineage, _N) ->
-    not_loaded().
+    erlang:nif_error(fault()).

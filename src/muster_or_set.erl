@@ -25,7 +25,7 @@
 -define(STRUCT, 'Elixir.Raxol.Swarm.CRDT.ORSet').
 
 -type or_set() :: or_set(term()).
--opaque or_set(_Element) :: #{
+-type or_set(_Element) :: #{
     '__struct__' := ?STRUCT, root := muster_nif:trie(), context := muster_causal:context()
 }.
 

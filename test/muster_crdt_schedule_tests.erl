@@ -23,8 +23,8 @@ schedule_test_() ->
                 {"equal", fun() -> muster_or_set:equal(A, B) end},
                 {"add", fun() -> muster_or_set:add(A, x) end},
                 {"add, next to a big element", fun() -> muster_or_set:add(Small, 1) end},
-                {"delta", fun() -> muster_crdt_sync:delta(muster_or_set:new(), A) end},
-                {"join", fun() -> muster_crdt_sync:join(B, muster_crdt_sync:delta(muster_or_set:new(), A)) end}
+                {"delta", fun() -> muster_crdt_delta:delta(muster_or_set:new(), A) end},
+                {"join", fun() -> muster_crdt_delta:join(B, muster_crdt_delta:delta(muster_or_set:new(), A)) end}
             ]
         ]
     end}.

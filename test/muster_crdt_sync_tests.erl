@@ -17,7 +17,7 @@
 -define(PAIRS, [{X, Y} || X <- ?NODES, Y <- ?NODES, X =/= Y]).
 
 histories_test_() ->
-    {timeout, 3600, fun() -> muster_crdt_gen:check(list(command()), fun history/1, 1000) end}.
+    {timeout, 3600, fun() -> muster_crdt_gen:check(list(command()), fun history/1, 2000) end}.
 
 command() ->
     Node = oneof(?NODES),
@@ -50,13 +50,13 @@ fresh() ->
         values => maps:from_list([{N, muster_lww_map:new()} || N <- ?NODES]),
         saved => #{},
         outboxes => maps:from_list([{P, new_outbox(P)} || P <- ?PAIRS]),
-        inboxes => maps:from_list([{P, muster_crdt_sync:inbox()} || P <- ?PAIRS]),
+        inboxes => maps:from_list([{P, muster_crdt_channel:inbox()} || P <- ?PAIRS]),
         sessions => #{},
         peers => #{},
         network => []
     }.
 
-new_outbox(_Pair) -> muster_crdt_sync:outbox(make_ref(), muster_lww_map:new()).
+new_outbox(_Pair) -> muster_crdt_channel:outbox(make_ref(), muster_lww_map:new()).
 
 value(Node, #{values := Values}) -> maps:get(Node, Values).
 
@@ -77,7 +77,7 @@ run({remove, Node, Pick}, State) ->
     end;
 run({send, {From, To} = Pair}, #{outboxes := Outboxes} = State) ->
     Value = value(From, State),
-    case muster_crdt_sync:send(Value, maps:get(Pair, Outboxes)) of
+    case muster_crdt_channel:send(Value, maps:get(Pair, Outboxes)) of
         none -> State;
         {Update, Outbox} -> post(To, From, {Update, Value}, State#{outboxes := Outboxes#{Pair := Outbox}})
     end;
@@ -92,7 +92,7 @@ run({start_again, {From, To} = Pair}, #{sessions := Sessions} = State) ->
     end;
 run({stream, {From, To}, Max}, State) ->
     Value = value(From, State),
-    Chunks = muster_crdt_sync:stream(Value, Max),
+    Chunks = muster_crdt_delta:stream(Value, Max),
     Fresh = lists:foldl(fun join/2, muster_lww_map:new(), Chunks),
     Fresh = muster_lww_map:merge(muster_lww_map:new(), Value),
     %% At any time: on a value with a history of its own, and cut off in the middle.
@@ -106,7 +106,7 @@ run({restart, Node}, #{saved := Saved, outboxes := Outboxes, inboxes := Inboxes,
     Mine = [Pair || {N, _} = Pair <- ?PAIRS, N =:= Node],
     set(Node, maps:get(Node, Saved, muster_lww_map:new()), State#{
         outboxes := maps:merge(Outboxes, maps:from_list([{P, new_outbox(P)} || P <- Mine])),
-        inboxes := maps:merge(Inboxes, maps:from_list([{P, muster_crdt_sync:inbox()} || P <- Mine])),
+        inboxes := maps:merge(Inboxes, maps:from_list([{P, muster_crdt_channel:inbox()} || P <- Mine])),
         sessions := maps:filter(Kept, Sessions),
         peers := maps:filter(fun({N, _Id}, _) -> N =/= Node end, maps:get(peers, State))
     });
@@ -125,12 +125,12 @@ pick(Pick, List) ->
     lists:nth(1 + (Pick div 4) rem length(List), List).
 
 join(Delta, Value) ->
-    {ok, Joined} = muster_crdt_sync:join(Value, Delta),
+    {ok, Joined} = muster_crdt_delta:join(Value, Delta),
     Joined.
 
 deliver({To, From, {{update, _, _, _, _} = Update, Sent}}, #{inboxes := Inboxes} = State) ->
     Value = value(To, State),
-    case muster_crdt_sync:'receive'(Update, Value, maps:get({To, From}, Inboxes)) of
+    case muster_crdt_channel:deliver(Update, Value, maps:get({To, From}, Inboxes)) of
         resync ->
             State;
         {ok, Acknowledgement, Joined, Inbox} ->
@@ -138,7 +138,7 @@ deliver({To, From, {{update, _, _, _, _} = Update, Sent}}, #{inboxes := Inboxes}
             post(From, To, Acknowledgement, set(To, Joined, State#{inboxes := Inboxes#{{To, From} := Inbox}}))
     end;
 deliver({To, From, {acknowledge, _, _} = Acknowledgement}, #{outboxes := Outboxes} = State) ->
-    Outbox = muster_crdt_sync:acknowledge(Acknowledgement, maps:get({To, From}, Outboxes)),
+    Outbox = muster_crdt_channel:acknowledge(Acknowledgement, maps:get({To, From}, Outboxes)),
     State#{outboxes := Outboxes#{{To, From} := Outbox}};
 deliver({To, From, {{begin_sync, Id, _} = Message, StarterValue}}, #{peers := Peers} = State) ->
     case Peers of
@@ -203,11 +203,11 @@ drain(State) -> drain(run({deliver, 0}, State)).
 
 delta_is_small_test() ->
     Old = muster_or_set:from_list([<<I:64>> || I <- lists:seq(1, 100000)]),
-    Added = muster_crdt_sync:delta(Old, muster_or_set:add(Old, <<"new">>)),
-    Removed = muster_crdt_sync:delta(Old, muster_or_set:remove(Old, <<1:64>>)),
+    Added = muster_crdt_delta:delta(Old, muster_or_set:add(Old, <<"new">>)),
+    Removed = muster_crdt_delta:delta(Old, muster_or_set:remove(Old, <<1:64>>)),
     ?assert(byte_size(term_to_binary(Added)) < 1024),
     ?assert(byte_size(term_to_binary(Removed)) < 1024),
-    ?assertEqual({ok, muster_or_set:remove(Old, <<1:64>>)}, muster_crdt_sync:join(Old, Removed)).
+    ?assertEqual({ok, muster_or_set:remove(Old, <<1:64>>)}, muster_crdt_delta:join(Old, Removed)).
 
 %% Each delta on its own follows what was seen; but one that held only a removal is missing.
 lost_removal_asks_for_resync_test() ->
@@ -215,34 +215,34 @@ lost_removal_asks_for_resync_test() ->
     V1 = muster_or_set:from_list([x, y]),
     V2 = muster_or_set:remove(V1, x),
     V3 = muster_or_set:add(V2, z),
-    {U1, O1} = muster_crdt_sync:send(V1, muster_crdt_sync:outbox(i, Empty)),
-    {ok, A1, R1, I1} = muster_crdt_sync:'receive'(U1, Empty, muster_crdt_sync:inbox()),
-    {U2, O2} = muster_crdt_sync:send(V2, muster_crdt_sync:acknowledge(A1, O1)),
+    {U1, O1} = muster_crdt_channel:send(V1, muster_crdt_channel:outbox(i, Empty)),
+    {ok, A1, R1, I1} = muster_crdt_channel:deliver(U1, Empty, muster_crdt_channel:inbox()),
+    {U2, O2} = muster_crdt_channel:send(V2, muster_crdt_channel:acknowledge(A1, O1)),
     {update, i, 2, 1, _} = U2,
-    {{update, i, 3, Base, _} = U3, _} = muster_crdt_sync:send(V3, O2),
+    {{update, i, 3, Base, _} = U3, _} = muster_crdt_channel:send(V3, O2),
     ?assertEqual(1, Base),
-    {ok, _, R3, _} = muster_crdt_sync:'receive'(U3, R1, I1),
+    {ok, _, R3, _} = muster_crdt_channel:deliver(U3, R1, I1),
     ?assertEqual(V3, R3),
     OnTopOfLost = setelement(4, U3, 2),
-    ?assertEqual(resync, muster_crdt_sync:'receive'(OnTopOfLost, R1, I1)).
+    ?assertEqual(resync, muster_crdt_channel:deliver(OnTopOfLost, R1, I1)).
 
 gap_test() ->
     V1 = muster_or_set:from_list([x]),
     V2 = muster_or_set:add(V1, y),
-    ?assertEqual({error, gap}, muster_crdt_sync:join(muster_or_set:new(), muster_crdt_sync:delta(V1, V2))).
+    ?assertEqual({error, gap}, muster_crdt_delta:join(muster_or_set:new(), muster_crdt_delta:delta(V1, V2))).
 
 stream_test() ->
     Set = muster_or_set:merge(
         muster_or_set:from_list(lists:seq(1, 1000), a), muster_or_set:from_list(lists:seq(500, 2000), b)
     ),
-    Chunks = muster_crdt_sync:stream(Set, 100),
-    ?assert(lists:all(fun(C) -> muster_crdt_sync:size(C) =< 100 end, Chunks)),
+    Chunks = muster_crdt_delta:stream(Set, 100),
+    ?assert(lists:all(fun(C) -> muster_crdt_delta:size(C) =< 100 end, Chunks)),
     ?assertEqual(Set, lists:foldl(fun join/2, muster_or_set:new(), Chunks)).
 
 malformed_deltas_test() ->
     Set = muster_or_set:from_list([x]),
     [
-        ?assertError(_, muster_crdt_sync:join(Set, Bad))
+        ?assertError(_, muster_crdt_delta:join(Set, Bad))
      || Bad <- [x, {delta, x, [], []}, {delta, [], [x], []}, {delta, [{a, 1, 2, 1}], [], []}, {delta, [], [], [{k, [x]}]}]
     ].
 

@@ -64,7 +64,7 @@ malformed_register_test() ->
 %% Map
 
 map_histories_test_() ->
-    {timeout, 3600, fun() -> muster_crdt_gen:check(list(command()), fun history/1, 1000) end}.
+    {timeout, 3600, fun() -> muster_crdt_gen:check(list(command()), fun history/1, 2000) end}.
 
 command() ->
     Slot = integer(1, 4),

@@ -23,7 +23,7 @@ replica(4) -> b;
 replica(5) -> c.
 
 histories_test_() ->
-    {timeout, 3600, fun() -> muster_crdt_gen:check(list(command()), fun history/1, 1500) end}.
+    {timeout, 3600, fun() -> muster_crdt_gen:check(list(command()), fun history/1, 3000) end}.
 
 history(Commands) ->
     Values = lists:foldl(fun run/2, fresh(), Commands),
