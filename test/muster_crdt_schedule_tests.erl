@@ -7,11 +7,13 @@
 -include_lib("eunit/include/eunit.hrl").
 
 -define(SIZE, 200000).
--define(ATTEMPTS, 25).
+-define(ATTEMPTS, 60).
 
 schedule_test_() ->
     {setup, fun values/0, fun(_) -> ok end, fun({A, B, Small, Old}) ->
         List = muster_or_set:to_list(A),
+        More = muster_or_set:merge(A, muster_or_set:from_list(lists:seq(-3000, -1))),
+        Delta = muster_crdt_delta:delta(A, More),
         [
             {timeout, 120, {Name, fun() -> is_brief(Operation) end}}
          || {Name, Operation} <- [
@@ -23,8 +25,8 @@ schedule_test_() ->
                 {"equal", fun() -> muster_or_set:equal(A, B) end},
                 {"add", fun() -> muster_or_set:add(A, x) end},
                 {"add, next to a big element", fun() -> muster_or_set:add(Small, 1) end},
-                {"delta", fun() -> muster_crdt_delta:delta(muster_or_set:new(), A) end},
-                {"join", fun() -> muster_crdt_delta:join(B, muster_crdt_delta:delta(muster_or_set:new(), A)) end}
+                {"delta", fun() -> muster_crdt_delta:delta(A, More) end},
+                {"join", fun() -> muster_crdt_delta:join(A, Delta) end}
             ]
         ]
     end}.

@@ -34,9 +34,11 @@ static int note_change(struct muster_heap *heap, struct edit *edit, const struct
     error = muster_slot_tally(heap, &before, &had);
     if (!error)
         error = muster_slot_tally(heap, &after, &has);
+    if (error)
+        return error;
     edit->change.count = has.count - had.count;
     edit->change.sum = has.sum - had.sum;
-    return error;
+    return 0;
 }
 
 static int find_in_bucket(struct muster_heap *heap, const struct muster_node *node, muster_term key,

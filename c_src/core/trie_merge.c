@@ -56,25 +56,25 @@ static int join_siblings(struct merge *merge, const struct muster_siblings *a,
     return 0;
 }
 
-static int write_outcome(struct merge *merge, const struct muster_leaf *a,
-                         const struct muster_leaf *b, const struct muster_siblings *joined,
-                         struct outcome *out) {
-    struct muster_leaf leaf = a != NULL ? *a : *b;
+/* `unchanged` is the side's leaf that all siblings make up again; NULL if neither is. */
+static int write_outcome(struct merge *merge, muster_term key, const struct muster_leaf *unchanged,
+                         const struct muster_siblings *joined, struct outcome *out) {
+    struct muster_leaf leaf = {.key = key};
     int error = 0;
     if (joined->length == 0) {
         out->slot = muster_slot_empty();
         return 0;
     }
-    if (out->is[B] && !out->is[A])
-        leaf = *b;
-    else if (!out->is[A])
+    if (unchanged != NULL)
+        leaf = *unchanged;
+    else
         error = muster_siblings_write(merge->heap, joined, &leaf);
     out->slot = muster_slot_leaf(&leaf);
     return error;
 }
 
 /* Merges the leaves of one key; NULL stands for a side that has none. */
-static int merge_leaves(struct merge *merge, const struct muster_leaf *a,
+static int merge_leaves(struct merge *merge, muster_term key, const struct muster_leaf *a,
                         const struct muster_leaf *b, struct outcome *out) {
     struct muster_siblings of_a, of_b, joined;
     int error = muster_heap_charge(merge->heap, 4);
@@ -88,7 +88,7 @@ static int merge_leaves(struct merge *merge, const struct muster_leaf *a,
     if (!error)
         error = join_siblings(merge, &of_a, &of_b, &joined, out->is);
     if (!error)
-        error = write_outcome(merge, a, b, &joined, out);
+        error = write_outcome(merge, key, out->is[A] ? a : out->is[B] ? b : NULL, &joined, out);
     muster_siblings_close(merge->heap, &joined);
     muster_siblings_close(merge->heap, &of_b);
     muster_siblings_close(merge->heap, &of_a);
@@ -97,7 +97,7 @@ static int merge_leaves(struct merge *merge, const struct muster_leaf *a,
 
 static int keep_leaf(struct merge *merge, int side, const struct muster_leaf *leaf,
                      struct outcome *out) {
-    return side == A ? merge_leaves(merge, leaf, NULL, out) : merge_leaves(merge, NULL, leaf, out);
+    return merge_leaves(merge, leaf->key, side == A ? leaf : NULL, side == B ? leaf : NULL, out);
 }
 
 static const struct muster_node empty_node;
@@ -210,7 +210,7 @@ static int merge_slots(struct merge *merge, const struct muster_slot *a,
     if (a->kind == MUSTER_SLOT_CHILD || b->kind == MUSTER_SLOT_CHILD)
         return merge_children(merge, a, b, depth, out);
     if (merge->heap->ops->identical(merge->heap->env, a->leaf.key, b->leaf.key))
-        return merge_leaves(merge, &a->leaf, &b->leaf, out);
+        return merge_leaves(merge, a->leaf.key, &a->leaf, &b->leaf, out);
     return merge_strangers(merge, a, b, depth, out);
 }
 
@@ -272,7 +272,7 @@ static int merge_entry(struct merge *merge, const struct muster_node *a, size_t 
     if (found == b->leaf_count)
         return keep_entry(merge, A, a, position, bucket);
     of_b = muster_node_leaf(b, found);
-    error = merge_leaves(merge, &of_a, &of_b, &out);
+    error = merge_leaves(merge, of_a.key, &of_a, &of_b, &out);
     if (error || out.slot.kind == MUSTER_SLOT_EMPTY)
         return error;
     return muster_bucket_add(merge->heap, bucket, &out.slot.leaf);
