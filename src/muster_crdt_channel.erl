@@ -7,8 +7,8 @@
 %% reordered; a sender or receiver that restarts begins anew, with a new incarnation.
 -module(muster_crdt_channel).
 
--export([outbox/2, send/2, sent/2, acknowledge/2, inbox/0, deliver/3]).
--export_type([outbox/0, inbox/0, update/0, acknowledgement/0]).
+-export([outbox/2, send/2, sent/2, acknowledge/2, inbox/0, deliver/3, received/2]).
+-export_type([outbox/0, inbox/0, update/0, acknowledgement/0, mark/0]).
 
 -type value() :: muster_crdt:causal().
 -type sequence() :: non_neg_integer().
@@ -21,6 +21,7 @@
 -type inbox() :: #{Incarnation :: term() => sequence()}.
 -type update() :: {update, Incarnation :: term(), sequence(), Base :: sequence(), muster_crdt_delta:delta()}.
 -type acknowledgement() :: {acknowledge, Incarnation :: term(), sequence()}.
+-type mark() :: {Incarnation :: term(), sequence()}.
 
 -define(UNACKNOWLEDGED, 8).
 
@@ -37,7 +38,7 @@ send(Value, #{base := {BaseSequence, Base}} = Outbox) ->
         true ->
             none;
         false ->
-            {Sequence, #{incarnation := Incarnation} = Sent} = sent(Value, Outbox),
+            {{Incarnation, Sequence}, Sent} = sent(Value, Outbox),
             {{update, Incarnation, Sequence, BaseSequence, muster_crdt_delta:delta(Base, Value)}, Sent}
     end.
 
@@ -48,13 +49,24 @@ is_same(#{root := RootA, context := Context}, #{root := RootB, context := Contex
 is_same(_, _) ->
     false.
 
-%% @doc Notes that `Value' was sent some other way, such as anti-entropy; the number may be
-%% acknowledged like that of an update.
--spec sent(value(), outbox()) -> {sequence(), outbox()}.
-sent(Value, #{sequence := Last, unacknowledged := Unacknowledged} = Outbox) ->
+%% @doc Notes that `Value' goes to the peer some other way, such as anti-entropy. With the mark,
+%% the peer's {@link received/2} makes later updates build on it.
+-spec sent(value(), outbox()) -> {mark(), outbox()}.
+sent(Value, #{incarnation := Incarnation, sequence := Last, unacknowledged := Unacknowledged} = Outbox) ->
+    case Unacknowledged of
+        [{Last, Newest} | _] ->
+            case is_same(Value, Newest) of
+                true -> {{Incarnation, Last}, Outbox};
+                false -> number(Value, Outbox)
+            end;
+        [] ->
+            number(Value, Outbox)
+    end.
+
+number(Value, #{incarnation := Incarnation, sequence := Last, unacknowledged := Unacknowledged} = Outbox) ->
     Sequence = Last + 1,
     Kept = lists:sublist([{Sequence, Value} | Unacknowledged], ?UNACKNOWLEDGED),
-    {Sequence, Outbox#{sequence := Sequence, unacknowledged := Kept}}.
+    {{Incarnation, Sequence}, Outbox#{sequence := Sequence, unacknowledged := Kept}}.
 
 %% @doc The peer has what was sent under this number: later deltas build on it.
 -spec acknowledge(acknowledgement(), outbox()) -> outbox().
@@ -98,3 +110,9 @@ take(Delta, {acknowledge, Incarnation, Sequence} = Acknowledgement, Value) ->
         {ok, Joined} -> {ok, Acknowledgement, Joined, #{Incarnation => Sequence}};
         {error, gap} -> resync
     end.
+
+%% @doc The value that the sender marked as sent has come here some other way, and is merged.
+-spec received(mark(), inbox()) -> {acknowledgement(), inbox()}.
+received({Incarnation, Sequence}, Inbox) ->
+    Last = maps:get(Incarnation, Inbox, 0),
+    {{acknowledge, Incarnation, Sequence}, #{Incarnation => max(Last, Sequence)}}.

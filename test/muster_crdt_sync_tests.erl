@@ -226,6 +226,25 @@ lost_removal_asks_for_resync_test() ->
     OnTopOfLost = setelement(4, U3, 2),
     ?assertEqual(resync, muster_crdt_channel:deliver(OnTopOfLost, R1, I1)).
 
+%% The receiver restarts and has forgotten what it acknowledged: anti-entropy sets both right.
+receiver_restarts_test() ->
+    Empty = muster_or_set:new(),
+    V1 = muster_or_set:from_list([x]),
+    V2 = muster_or_set:add(V1, y),
+    {U1, O1} = muster_crdt_channel:send(V1, muster_crdt_channel:outbox(i, Empty)),
+    {ok, A1, _, _} = muster_crdt_channel:deliver(U1, Empty, muster_crdt_channel:inbox()),
+    O2 = muster_crdt_channel:acknowledge(A1, O1),
+    {U2, O3} = muster_crdt_channel:send(V2, O2),
+    {U2, O3} = muster_crdt_channel:send(V2, O3),
+    ?assertEqual(resync, muster_crdt_channel:deliver(U2, Empty, muster_crdt_channel:inbox())),
+    {Mark, O4} = muster_crdt_channel:sent(V2, O3),
+    {A4, Inbox} = muster_crdt_channel:received(Mark, muster_crdt_channel:inbox()),
+    O5 = muster_crdt_channel:acknowledge(A4, O4),
+    ?assertEqual(none, muster_crdt_channel:send(V2, O5)),
+    V3 = muster_or_set:add(V2, z),
+    {U5, _} = muster_crdt_channel:send(V3, O5),
+    ?assertMatch({ok, _, V3, _}, muster_crdt_channel:deliver(U5, V2, Inbox)).
+
 gap_test() ->
     V1 = muster_or_set:from_list([x]),
     V2 = muster_or_set:add(V1, y),
