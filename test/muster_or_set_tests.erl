@@ -186,16 +186,15 @@ nothing_left_after_removal_test() ->
     ?assertEqual(0, muster_or_set:size(Empty)),
     ?assert(erts_debug:flat_size(Empty) < 200).
 
+%% Words and bytes of term_to_binary for each element, the element included.
 compact_test() ->
-    Words = fun(Bytes, N) ->
-        erts_debug:size(muster_or_set:from_list([<<I:(Bytes * 8)>> || I <- lists:seq(1, N)])) / N
-    end,
     [
         begin
-            ?assert(Words(8, N) =< 9),
-            ?assert(Words(16, N) =< 10)
+            Set = muster_or_set:from_list([<<I:(Size * 8)>> || I <- lists:seq(1, N)]),
+            ?assert(erts_debug:flat_size(Set) / N =< Words),
+            ?assert(byte_size(term_to_binary(Set)) / N =< Bytes)
         end
-     || N <- [1000, 3000, 10000, 30000, 100000]
+     || {Size, Words, Bytes} <- [{8, 9, 40}, {16, 10, 46}], N <- [1000, 3000, 6000, 10000, 30000, 60000, 100000]
     ].
 
 many_elements_test() ->
