@@ -16,6 +16,7 @@ defmodule Muster.Bench.CRDT do
     header()
     Enum.each(sizes, &at_size/1)
     removed_words()
+    neighbour(Enum.max(sizes))
   end
 
   defp at_size(n) do
@@ -101,6 +102,53 @@ defmodule Muster.Bench.CRDT do
     left = fn module -> :erts_debug.flat_size(remove_all.(module)) end
     report("words left after removing all", "words", 100_000, left.(ORSet), left.(Textbook))
   end
+
+  # How long another process on the only scheduler waits while disjoint sets are merged. Whatever
+  # else runs on the machine makes it wait, too: the least disturbed of some attempts counts.
+  @attempts 7
+  defp neighbour(n) do
+    split = fn module ->
+      {module.from_list(Enum.to_list(1..n), :a), module.from_list(Enum.to_list(-n..-1), :b)}
+    end
+
+    wait = fn module ->
+      {a, b} = split.(module)
+      Enum.min(for _ <- 1..@attempts, do: neighbours_wait(fn -> module.merge(a, b) end))
+    end
+
+    ours = wait.(ORSet)
+    theirs = wait.(Textbook)
+    report("neighbour's longest wait in a disjoint merge", "us", n, ours, theirs)
+  end
+
+  defp neighbours_wait(fun) do
+    online = :erlang.system_flag(:schedulers_online, 1)
+    neighbour = spawn_link(fn -> tick(now(), 0) end)
+    {_, reference} = spawn_monitor(fun)
+
+    receive do
+      {:DOWN, ^reference, _, _, _} -> send(neighbour, {:stop, self()})
+    end
+
+    :erlang.system_flag(:schedulers_online, online)
+
+    receive do
+      {:longest, wait} -> wait
+    end
+  end
+
+  defp tick(before, longest) do
+    receive do
+      {:stop, from} -> send(from, {:longest, longest})
+    after
+      0 ->
+        :erlang.yield()
+        after_yield = now()
+        tick(after_yield, max(longest, after_yield - before))
+    end
+  end
+
+  defp now, do: System.monotonic_time(:microsecond)
 
   defp adds(module, set, elements), do: add_each(elements, module, set)
   defp add_each([element | rest], ORSet, set), do: add_each(rest, ORSet, ORSet.add(set, element))
@@ -196,7 +244,7 @@ defmodule Muster.Bench.CRDT do
 
     IO.puts(
       :stderr,
-      :io_lib.format("~9w  ~-34ts ~14.2f ~14.2f ~-5ts  x ~.2f", [
+      :io_lib.format("~9w  ~-46ts ~14.2f ~14.2f ~-5ts  x ~.2f", [
         n,
         metric,
         value * 1.0,
