@@ -77,7 +77,7 @@ value(_) ->
 %% Later than `Stamp', and the time of day if that is. Nothing is remembered across the VM: one
 %% wrong stamp from a peer must not spoil every register here.
 -spec now_after(integer()) -> stamp().
-now_after(Stamp) ->
+now_after(Stamp) when is_integer(Stamp) ->
     max(erlang:system_time(microsecond), Stamp + 1).
 
 %% @private

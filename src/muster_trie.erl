@@ -97,7 +97,7 @@ is_in_bucket(_Key, _Position, _Bucket) ->
 siblings(Key, Root) ->
     case muster_nif:trie_find(Root, Key, erlang:phash2(Key)) of
         [] -> [];
-        [Siblings] -> Siblings;
+        [Siblings] when is_list(Siblings) -> Siblings;
         [Lineage | N] -> [{Lineage, N}]
     end.
 
