@@ -13,6 +13,7 @@
 -define(DEADLINE_MS, 20000).
 
 main([Ebin | Args]) ->
+    true = code:add_patha(Ebin),
     Options = options(Args, #{suspect_after_ms => 1000, ping_interval_ms => 200}),
     process_flag(trap_exit, true),
     Names = ["berlin", "lagos", "quito"],
@@ -46,6 +47,7 @@ show([A, B, C] = Cluster, Options) ->
     until("all see each other", fun() -> lists:all(fun(N) -> sees(N, [healthy, healthy]) end, Cluster) end),
     until("some round trips are measured", fun() -> lists:all(fun(N) -> samples(N) >= 5 end, Cluster) end),
     table("Everybody is connected to everybody", Cluster),
+    share_a_set(A, B),
 
     {_, _, PidB} = B,
     signal("STOP", PidB),
@@ -111,6 +113,27 @@ registered(Node) ->
 cnode_name({Name, _, _}) ->
     [Alive, Host] = string:split(atom_to_list(Name), "@"),
     Alive ++ "-muster@" ++ Host.
+
+%% A set that two nodes change at the same time
+
+share_a_set(A, B) ->
+    Base = on(A, muster_or_set, from_list, [["alpha", "bravo"]]),
+    OfA = change(A, Base, [{remove, "alpha"}, {add, "charlie"}]),
+    OfB = change(B, Base, [{add, "alpha"}, {remove, "bravo"}]),
+    MergedByA = on(A, muster_or_set, merge, [OfA, OfB]),
+    MergedByB = on(B, muster_or_set, merge, [OfB, OfA]),
+    MergedByA =:= MergedByB orelse error({diverged, MergedByA, MergedByB}),
+    say("An observed-remove set of alpha and bravo, changed on both nodes at the same time:", []),
+    say("  ~-10s removes alpha, adds charlie          -> ~s", [short(A), elements(OfA)]),
+    say("  ~-10s adds alpha anew, removes bravo       -> ~s", [short(B), elements(OfB)]),
+    say("  each merges what the other sends             -> ~s, the same term on both", [elements(MergedByA)]),
+    say("", []).
+
+change(Node, Set, Changes) ->
+    lists:foldl(fun({Change, Element}, Acc) -> on(Node, muster_or_set, Change, [Acc, Element]) end, Set, Changes).
+
+elements(Set) ->
+    lists:join(" ", lists:sort(muster_or_set:to_list(Set))).
 
 %% Views
 
