@@ -33,7 +33,7 @@ defmodule Muster.Test.Cluster do
   @doc """
   Starts a BEAM node and, unless `muster: false`, the application in it. It is ended with the test.
 
-  Options: `:name` (prefix, or `{:padded, length}`), `:named` (false: nonode@nohost), `:cookie`, `:args`, `:env`,
+  Options: `:name` (prefix, `{:padded, length}` or `{:exact, name}`), `:named` (false: nonode@nohost), `:cookie`, `:args`, `:env`,
   `:app_env` (keyword of muster's), `:muster`, `:monitor` (options of a node monitor, or nil).
   """
   def start_node(opts \\ []) do
@@ -55,6 +55,7 @@ defmodule Muster.Test.Cluster do
   end
 
   defp node_name({:padded, length}), do: String.pad_trailing(unique_name("n"), length, "x")
+  defp node_name({:exact, name}), do: name
   defp node_name(prefix), do: unique_name(prefix)
 
   defp peer_options(name, opts) do

@@ -16,15 +16,19 @@ defmodule Muster.Test.Keeper do
   end
 
   @doc "Subscribes a process of that name to a monitor's events."
-  def collect(monitor, name) do
+  def collect(monitor, name),
+    do: collect_from(:muster_node_monitor, [monitor], :swarm_event, name)
+
+  @doc "Subscribes a process of that name to a server's events, which come as `{tag, event}`."
+  def collect_from(module, args, tag, name) do
     caller = self()
 
     pid =
       spawn(fn ->
         Process.register(self(), name)
-        :ok = :muster_node_monitor.subscribe(monitor)
+        :ok = apply(module, :subscribe, args)
         send(caller, :subscribed)
-        collecting([])
+        collecting(tag, [])
       end)
 
     receive do
@@ -41,14 +45,14 @@ defmodule Muster.Test.Keeper do
     end
   end
 
-  defp collecting(events) do
+  defp collecting(tag, events) do
     receive do
-      {:swarm_event, event} ->
-        collecting([event | events])
+      {^tag, event} ->
+        collecting(tag, [event | events])
 
       {:events, pid} ->
         send(pid, {:events, Enum.reverse(events)})
-        collecting(events)
+        collecting(tag, events)
     end
   end
 
