@@ -76,31 +76,26 @@ table(DefaultName) ->
 
 %% @doc Options as a property list or a map.
 -spec read(term(), atom()) -> {ok, config()} | {error, muster_options:invalid()}.
-read(Options, DefaultName) when is_map(Options) ->
-    read(maps:to_list(Options), DefaultName);
-read(Options, DefaultName) when is_list(Options) ->
-    Table = table(DefaultName),
-    Unfolded = proplists:unfold(Options),
-    case lists:all(fun(O) -> tuple_size(O) =:= 2 end, Unfolded) of
-        true ->
-            {Own, Flat} = lists:partition(fun({K, _}) -> is_map_key(K, Table) end, Unfolded),
-            %% Elixir's way to say that an option is not given.
-            Given = [O || {_, Value} = O <- Own, Value =/= nil],
-            case {muster_options:check(Given, Table), Flat} of
-                {{ok, #{strategy := undefined}}, [{Name, Value} | _]} ->
-                    not_an_option(Name, Value, Table);
-                {{ok, #{topologies := T}}, [{Name, Value} | _]} when T =/= undefined ->
-                    not_an_option(Name, Value, Table);
-                {{ok, Checked}, _} ->
-                    topologies(Checked, Flat);
-                {{error, Invalid}, _} ->
-                    {error, Invalid}
-            end;
-        false ->
-            {error, {invalid_option, options, Options, <<"a property list or a map">>}}
-    end;
-read(Options, _DefaultName) ->
-    {error, {invalid_option, options, Options, <<"a property list or a map">>}}.
+read(Options, DefaultName) ->
+    case muster_options:pairs(Options) of
+        {ok, Pairs} -> read_pairs(Pairs, table(DefaultName));
+        error -> {error, {invalid_option, options, Options, <<"a property list or a map">>}}
+    end.
+
+read_pairs(Pairs, Table) ->
+    {Own, Flat} = lists:partition(fun({K, _}) -> is_map_key(K, Table) end, Pairs),
+    %% Elixir's way to say that an option is not given.
+    Given = [O || {_, Value} = O <- Own, Value =/= nil],
+    case {muster_options:check(Given, Table), Flat} of
+        {{ok, #{strategy := undefined}}, [{Name, Value} | _]} ->
+            not_an_option(Name, Value, Table);
+        {{ok, #{topologies := T}}, [{Name, Value} | _]} when T =/= undefined ->
+            not_an_option(Name, Value, Table);
+        {{ok, Checked}, _} ->
+            topologies(Checked, Flat);
+        {{error, Invalid}, _} ->
+            {error, Invalid}
+    end.
 
 not_an_option(Name, Value, Table) ->
     Names = lists:join(", ", [atom_to_list(N) || N <- lists:sort(maps:keys(Table))]),
@@ -112,7 +107,8 @@ topologies(#{strategy := Strategy, topologies := Topologies} = Checked, Flat) ->
         case {Strategy, Topologies} of
             {undefined, undefined} -> [];
             {undefined, Map} when is_map(Map) -> maps:to_list(Map);
-            {undefined, List} -> List;
+            {undefined, List} when length(List) >= 0 -> List;
+            {undefined, _} -> improper;
             {_, undefined} -> [{Strategy, Strategy, Flat}];
             {_, _} -> both
         end,
@@ -120,6 +116,8 @@ topologies(#{strategy := Strategy, topologies := Topologies} = Checked, Flat) ->
         both ->
             {error,
                 {invalid_option, strategy, Strategy, <<"either a strategy or topologies">>}};
+        improper ->
+            {error, {invalid_option, topologies, Topologies, <<"a list of topologies">>}};
         _ ->
             read_all(Given, Checked, [], [])
     end.
@@ -143,49 +141,34 @@ read_all([Topology | Rest], Checked, Native, Foreign) ->
         {error, Invalid} -> {error, Invalid}
     end.
 
-read_one({Name, Strategy, Options}, Checked) when is_atom(Strategy) ->
-    Listed = if is_map(Options) -> maps:to_list(Options); true -> Options end,
-    case is_list(Listed) of
-        true -> read_one({Name, [{strategy, Strategy}, {config, Listed}]}, Checked);
-        false -> {error, {invalid_option, topologies, Options, <<"a property list or a map">>}}
-    end;
+read_one({Name, Strategy, Options}, Checked) ->
+    read_one({Name, [{strategy, Strategy}, {config, Options}]}, Checked);
 read_one(Topology, Checked) ->
     case muster_libcluster:topology(Topology) of
-        {native, Native} ->
-            finish(Native, Checked);
-        {foreign, {Name, Spec}} ->
-            own_or_foreign(Name, if is_map(Spec) -> maps:to_list(Spec); true -> Spec end, Checked);
-        {error, Invalid} ->
-            {error, Invalid}
+        {native, Native} -> finish(Native, Checked);
+        {foreign, {Name, Spec}} -> own_or_foreign(Name, Spec, Checked);
+        {error, Invalid} -> {error, Invalid}
     end.
 
 %% A module's name as Elixir writes it, or one of our strategies.
 own_or_foreign(Name, Spec, Checked) ->
     {strategy, Strategy} = lists:keyfind(strategy, 1, Spec),
-    case {is_atom(Strategy), muster_libcluster:is_strategy(Strategy)} of
-        {true, false} ->
-            case atom_to_list(Strategy) of
-                "Elixir." ++ _ -> {foreign, {Name, Spec}};
-                _ -> own(Name, Strategy, Spec, Checked)
-            end;
-        {true, true} ->
-            {foreign, {Name, Spec}};
-        {false, _} ->
-            {error, {invalid_option, strategy, Strategy, <<"a strategy's name, an atom">>}}
+    case atom_to_list(Strategy) of
+        "Elixir." ++ _ -> {foreign, {Name, Spec}};
+        _ -> own(Name, Strategy, Spec, Checked)
     end.
 
 own(Name, Given, Spec, Checked) ->
     {Strategy, Renamed} = preset(Given),
-    Config = proplists:get_value(config, Spec, []),
-    Listed = proplists:unfold(if is_map(Config) -> maps:to_list(Config); true -> Config end),
+    {ok, Config} = muster_options:pairs(proplists:get_value(config, Spec, [])),
     Options = [
         case lists:keyfind(K, 1, Renamed) of
             {K, New} -> {New, V};
             false -> {K, V}
         end
-     || {K, V} <- Listed
+     || {K, V} <- Config
     ],
-    Mfas = maps:from_list([P || {K, _} = P <- Spec, lists:member(K, mfa_keys())]),
+    Mfas = maps:from_list([P || {K, V} = P <- Spec, lists:member(K, mfa_keys()), V =/= nil]),
     finish(#{name => Name, strategy => Strategy, options => Options, mfas => Mfas}, Checked).
 
 mfa_keys() ->
@@ -231,7 +214,7 @@ is_empty(Arguments, Option) ->
 
 arguments([], Arguments) ->
     {ok, Arguments};
-arguments([{Name, Value} | Rest], Arguments) when is_atom(Name) ->
+arguments([{Name, Value} | Rest], Arguments) ->
     case argument(Name, Value) of
         {ok, _} when is_map_key(Name, Arguments) -> arguments(Rest, Arguments);
         {ok, Read} -> arguments(Rest, Arguments#{Name => Read});
@@ -239,9 +222,7 @@ arguments([{Name, Value} | Rest], Arguments) when is_atom(Name) ->
         error ->
             {error, {invalid_option, Name, Value,
                 <<"a text, a number, an atom, an address, or a list of these">>}}
-    end;
-arguments([Odd | _], _) ->
-    {error, {invalid_option, options, Odd, <<"{Name, Value}">>}}.
+    end.
 
 %% @doc A value as the C node reads it: texts are binaries whatever they were, so are names and
 %% addresses; `nil' and `undefined' are options that are not given.

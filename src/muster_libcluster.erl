@@ -16,6 +16,8 @@
 
 -export_type([native/0]).
 
+-define(FORM, <<"{Name, [{strategy, Strategy}, {config, Options}]}">>).
+
 -type native() :: #{
     name := term(),
     strategy := atom(),
@@ -57,24 +59,30 @@ is_strategy(Module) ->
 %% @doc One topology of the list. `foreign': it needs libcluster itself.
 -spec topology({term(), term()}) ->
     {native, native()} | {foreign, {term(), term()}} | {error, muster_options:invalid()}.
-topology({Name, Spec}) when is_map(Spec) ->
-    topology({Name, maps:to_list(Spec)});
-topology({Name, Spec} = Topology) when is_list(Spec) ->
-    case {get(strategy, Spec, undefined), get(config, Spec, []), mfas(Spec)} of
-        {undefined, _, _} ->
-            {error, {invalid_option, strategy, Spec, <<"a strategy in each topology">>}};
-        {_, _, {error, Invalid}} ->
-            {error, Invalid};
-        {Strategy, Config, {ok, Mfas}} when is_list(Config); is_map(Config) ->
-            case translate(Strategy, to_list(Config)) of
-                {native, Native} -> {native, Native#{name => Name, mfas => Mfas}};
-                foreign -> {foreign, Topology}
-            end;
-        {_, Config, _} ->
-            {error, {invalid_option, config, Config, <<"a property list or a map">>}}
+topology({Name, Given} = Topology) ->
+    case muster_options:pairs(Given) of
+        {ok, Spec} -> topology(Name, Spec, muster_options:pairs(get(config, Spec, [])));
+        error -> {error, {invalid_option, topologies, Topology, ?FORM}}
     end;
 topology(Other) ->
-    {error, {invalid_option, topologies, Other, <<"{Name, [{strategy, …}, {config, …}]}">>}}.
+    {error, {invalid_option, topologies, Other, ?FORM}}.
+
+topology(_, Spec, error) ->
+    {error, {invalid_option, config, get(config, Spec, []), <<"a property list or a map">>}};
+topology(Name, Spec, {ok, Config}) ->
+    Strategy = get(strategy, Spec, undefined),
+    IsName = is_atom(Strategy) andalso not lists:member(Strategy, [undefined, nil, true, false]),
+    case {IsName, mfas(Spec)} of
+        {false, _} ->
+            {error, {invalid_option, strategy, Strategy, <<"a strategy's name, an atom">>}};
+        {true, {error, Invalid}} ->
+            {error, Invalid};
+        {true, {ok, Mfas}} ->
+            case translate(Strategy, Config) of
+                {native, Native} -> {native, Native#{name => Name, mfas => Mfas}};
+                foreign -> {foreign, {Name, Spec}}
+            end
+    end.
 
 %% @doc A strategy's module and options in our own words.
 -spec translate(term(), [{atom(), term()}]) ->
@@ -91,7 +99,7 @@ translate(Module, Config) ->
     end.
 
 native(Module, Strategy, Renamed, Config) ->
-    Kept = lists:append([rename(Option, Renamed) || Option <- proplists:unfold(Config)]),
+    Kept = lists:append([rename(Option, Renamed) || Option <- Config]),
     Native = #{strategy => Strategy, options => Kept ++ made(Module, Config)},
     case Module =:= 'Elixir.Cluster.Strategy.ErlangHosts' andalso get(name_match, Config, nil) of
         Match when Match =:= false; Match =:= nil -> Native;
@@ -157,9 +165,6 @@ is_mfa({Module, Function, Arguments}) ->
     is_atom(Module) andalso is_atom(Function) andalso is_list(Arguments);
 is_mfa(_) ->
     false.
-
-to_list(Config) when is_map(Config) -> maps:to_list(Config);
-to_list(Config) -> Config.
 
 get(Key, List, Default) ->
     case lists:keyfind(Key, 1, List) of

@@ -34,7 +34,9 @@ defmodule Muster.Test.Cluster do
   Starts a BEAM node and, unless `muster: false`, the application in it. It is ended with the test.
 
   Options: `:name` (prefix, `{:padded, length}` or `{:exact, name}`), `:named` (false: nonode@nohost), `:cookie`, `:args`, `:env`,
-  `:app_env` (keyword of muster's), `:muster`, `:monitor` (options of a node monitor, or nil).
+  `:app_env` (keyword of muster's), `:muster`, `:monitor` (options of a node monitor, or nil),
+  `:netns` (the network namespace to run in) and `:host` (its address there),
+  `:prevent_overlapping_partitions` (false, as a test's nodes come and go).
   """
   def start_node(opts \\ []) do
     name = node_name(Keyword.get(opts, :name, "n"))
@@ -66,11 +68,22 @@ defmodule Muster.Test.Cluster do
       env: [{'ERL_EPMD_PORT', Integer.to_charlist(epmd_port())} | Keyword.get(opts, :env, [])]
     }
 
-    if Keyword.get(opts, :named, true) do
-      Map.merge(options, %{name: to_charlist(name), host: to_charlist(@host), longnames: true})
-    else
-      options
-    end
+    options
+    |> Map.merge(if opts[:netns], do: exec_in(opts[:netns]), else: %{})
+    |> Map.merge(
+      if Keyword.get(opts, :named, true) do
+        host = Keyword.get(opts, :host, @host)
+        %{name: to_charlist(name), host: to_charlist(host), longnames: true}
+      else
+        %{}
+      end
+    )
+  end
+
+  defp exec_in(netns) do
+    erl = System.find_executable("erl")
+    args = Enum.map(~w(netns exec #{netns} #{erl}), &to_charlist/1)
+    %{exec: {System.find_executable("ip") |> to_charlist(), args}}
   end
 
   defp args(opts) do
@@ -78,7 +91,10 @@ defmodule Muster.Test.Cluster do
     cookie = Keyword.get(opts, :cookie, "muster_test")
 
     # A test's nodes come and go; the others need not be torn apart for it.
-    ['-setcookie', to_charlist(cookie), '-kernel', 'prevent_overlapping_partitions', 'false'] ++
+    prevent = Keyword.get(opts, :prevent_overlapping_partitions, false)
+
+    ['-setcookie', to_charlist(cookie)] ++
+      ['-kernel', 'prevent_overlapping_partitions', '#{prevent}'] ++
       ['-kernel', 'logger_level', 'critical'] ++ paths ++ Keyword.get(opts, :args, [])
   end
 

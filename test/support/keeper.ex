@@ -36,6 +36,34 @@ defmodule Muster.Test.Keeper do
     end
   end
 
+  @doc "Notes, in a process of that name, when nodes come and go: `{kind, node, ms}`."
+  def watch_nodes(name) do
+    caller = self()
+
+    pid =
+      spawn(fn ->
+        Process.register(self(), name)
+        :ok = :net_kernel.monitor_nodes(true)
+        send(caller, :watching)
+        watching([])
+      end)
+
+    receive do
+      :watching -> pid
+    end
+  end
+
+  defp watching(seen) do
+    receive do
+      {kind, node} when kind in [:nodeup, :nodedown] ->
+        watching([{kind, node, System.monotonic_time(:millisecond)} | seen])
+
+      {:events, pid} ->
+        send(pid, {:events, Enum.reverse(seen)})
+        watching(seen)
+    end
+  end
+
   @doc "The events so far, in order."
   def events(name) do
     send(name, {:events, self()})
