@@ -25,6 +25,7 @@
     found/3, unproven/3, lost/3,
     leaving/3, pause/1, resume/1, cnode_down/1,
     prune/1, info/1, up/1,
+    attempt/3,
     overlap/5
 ]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
@@ -235,7 +236,7 @@ effect({connect, Name, Attempt, How}, #state{atoms = Atoms, options = Options} =
     Node = maps:get(Name, Atoms),
     {By, #{connect := Connect}} = mfas(Name, S),
     Careful = How =:= careful andalso maps:get(consult, Options),
-    {Pid, Monitor} = spawn_monitor(fun() -> attempt(Node, Connect, Careful) end),
+    {Pid, Monitor} = spawn_monitor(?MODULE, attempt, [Node, Connect, Careful]),
     Timer = erlang:start_timer(maps:get(connect_timeout, Options), self(), {attempt, Monitor}),
     Worker = #worker{
         pid = Pid, name = Name, attempt = Attempt, timer = Timer, by = By,
@@ -269,6 +270,8 @@ reschedule(#state{timer = Timer, core = Core} = S) ->
 
 %%% Attempts
 
+%% @private
+-spec attempt(node(), mfa_(), boolean()) -> no_return().
 attempt(Node, {Module, Function, Arguments}, Careful) ->
     Result =
         try

@@ -80,8 +80,6 @@
 -define(LOG_META, #{domain => [muster]}).
 %% Instances under these names are introduced to those of any other name.
 -define(FACES, [muster_discovery, 'Elixir.Raxol.Swarm.Discovery']).
-%% These only listen: nothing comes back when they are told to sync.
--define(LISTENERS, [gossip]).
 
 -type options() :: [{atom(), term()}] | #{atom() => term()}.
 %% What concerns the instance:
@@ -376,8 +374,7 @@ sync() ->
 sync(Server) ->
     sync(Server, ?SYNC_MS).
 
-%% @doc Asks all backends now, and waits for their answers. Strategies that only listen say hello
-%% instead.
+%% @doc Asks all backends now, and waits for their answers; gossip says hello instead.
 -spec sync(server(), pos_integer()) ->
     ok | {error, {sync_failed, binary()} | {timeout, pos_integer()}}.
 sync(Server, Ms) ->
@@ -718,18 +715,11 @@ reply({start, Generation, Name}, Result, #state{generation = Generation} = S) ->
             erlang:send_after(?RETRY_MS, self(), {retry, Generation, Name}),
             put_topology(Name, T#topology{state = {failed, Text}}, S)
     end;
-reply({sync, Timer, Name}, Result, #state{topologies = Topologies} = S) ->
-    #{Name := #topology{spec = #{strategy := Strategy}}} = Topologies,
-    case Result of
-        {ok, _} ->
-            case lists:member(Strategy, ?LISTENERS) of
-                true -> synced(Timer, Name, [], S);
-                %% Its event will tell.
-                false -> S
-            end;
-        {error, Reason} ->
-            synced(Timer, Name, [text(Reason)], S)
-    end;
+reply({sync, Timer, Name}, {error, Reason}, S) ->
+    synced(Timer, Name, [text(Reason)], S);
+reply({sync, _, _}, {ok, _}, S) ->
+    %% Its event will tell.
+    S;
 reply(_, _, S) ->
     S.
 
@@ -1119,8 +1109,7 @@ topology_status(#topology{spec = #{strategy := Strategy, options := Options}, st
     }.
 
 in_words(unavailable) -> <<"there is no C node for this platform, or it is disabled">>;
-in_words(not_started) -> <<"the application muster is not started">>;
-in_words(_) -> <<"the C node is being restarted">>.
+in_words(not_started) -> <<"the application muster is not started">>.
 
 %%% Helpers
 

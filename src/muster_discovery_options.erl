@@ -31,20 +31,21 @@
 %% The packets hold 1024 bytes; the rest is for what muster says itself.
 -define(METADATA_MAX, 800).
 %% Options whose values are atoms for the C node; other atoms are names.
--define(CHOICES, [mode, kubernetes_ip_lookup_mode, records, record, family]).
+-define(CHOICES, [mode, kubernetes_ip_lookup_mode, records]).
 
 %% Strategies that have a second name, with options of their own.
 preset(epmd) -> {static, [{hosts, nodes}]};
 preset(Strategy) -> {Strategy, []}.
 
 %% What a strategy cannot do without.
-essential(static) -> [nodes];
-essential(dns) -> [query, node_basename];
-essential(dns_srv) -> [query, node_basename];
-essential(kubernetes) -> [kubernetes_selector, kubernetes_node_basename];
-essential(kubernetes_dns) -> [service, application_name];
-essential(tailscale) -> [node_basename];
-essential(_) -> [].
+essential(static, _) -> [nodes];
+essential(dns, _) -> [query, node_basename];
+essential(dns_srv, #{service := _}) -> [application_name];
+essential(dns_srv, _) -> [query, node_basename];
+essential(kubernetes, _) -> [kubernetes_selector, kubernetes_node_basename];
+essential(kubernetes_dns, _) -> [service, application_name];
+essential(tailscale, _) -> [node_basename];
+essential(_, _) -> [].
 
 table(DefaultName) ->
     Ms = {1, 86400000},
@@ -194,7 +195,7 @@ named(static, #{nodes := Nodes}) when is_list(Nodes) -> Nodes;
 named(_, _) -> [].
 
 missing(Strategy, Arguments) ->
-    case [Option || Option <- essential(Strategy), is_empty(Arguments, Option)] of
+    case [Option || Option <- essential(Strategy, Arguments), is_empty(Arguments, Option)] of
         [] ->
             none;
         Options ->

@@ -45,10 +45,7 @@ table() ->
         'Elixir.Cluster.Strategy.DNSPoll' => {dns, [Poll]},
         'Elixir.Cluster.Strategy.Kubernetes' => {kubernetes, []},
         'Elixir.Cluster.Strategy.Kubernetes.DNS' => {kubernetes_dns, []},
-        'Elixir.Cluster.Strategy.Kubernetes.DNSSRV' =>
-            {dns_srv, [
-                Poll, {application_name, node_basename}, {service, drop}, {namespace, drop}
-            ]},
+        'Elixir.Cluster.Strategy.Kubernetes.DNSSRV' => {dns_srv, []},
         'Elixir.Raxol.Swarm.Strategy.Tailscale' => {tailscale, [Poll]}
     }.
 
@@ -100,7 +97,7 @@ translate(Module, Config) ->
 
 native(Module, Strategy, Renamed, Config) ->
     Kept = lists:append([rename(Option, Renamed) || Option <- Config]),
-    Native = #{strategy => Strategy, options => Kept ++ made(Module, Config)},
+    Native = #{strategy => Strategy, options => Kept},
     case Module =:= 'Elixir.Cluster.Strategy.ErlangHosts' andalso get(name_match, Config, nil) of
         Match when Match =:= false; Match =:= nil -> Native;
         Match -> Native#{filter => name_match(Match)}
@@ -116,18 +113,6 @@ rename({Name, Value}, Renamed) ->
         {Name, New} -> [{New, Value}];
         false -> [{Name, Value}]
     end.
-
-%% The SRV query is put together from the service and its namespace.
-made('Elixir.Cluster.Strategy.Kubernetes.DNSSRV', Config) ->
-    case {get(service, Config, nil), get(namespace, Config, nil)} of
-        {Service, Namespace} when Service =/= nil, Namespace =/= nil ->
-            Query = io_lib:format("~ts.~ts.svc.cluster.local", [Service, Namespace]),
-            [{query, unicode:characters_to_binary(Query)}];
-        _ ->
-            []
-    end;
-made(_, _) ->
-    [].
 
 %% @doc libcluster's `name_match' as a test of a node's name before the `@'.
 -spec name_match(term()) -> fun((binary()) -> boolean()).

@@ -220,10 +220,6 @@ sync_test_() ->
         ?assertEqual({error, {timeout, 30}}, ?D:sync(?D, 30))
     end).
 
-%% A strategy that only listens has nothing to wait for.
-sync_of_a_listener_test_() ->
-    with(#{topologies => [{t, gossip, []}]}, fun(_) -> ?assertEqual(ok, ?D:sync()) end).
-
 cnode_restarts_test_() ->
     with(fun(Table) ->
         tell({found, <<"a@h">>}),

@@ -65,8 +65,8 @@ table() ->
                 {polling_interval, 10000}
             ],
             dns_srv, #{
-                query => <<"svc.ns.svc.cluster.local">>, node_basename => <<"app">>,
-                poll_interval => 10000
+                service => <<"svc">>, application_name => <<"app">>, namespace => <<"ns">>,
+                polling_interval => 10000
             }},
         {'Elixir.Raxol.Swarm.Strategy.Tailscale',
             [{node_basename, <<"raxol">>}, {tag_filter, <<"tag:raxol">>}, {use_dns_names, false},
