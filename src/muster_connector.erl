@@ -245,8 +245,7 @@ effect({connect, Name, Attempt, How}, #state{atoms = Atoms, options = Options} =
     S#state{workers = (S#state.workers)#{Monitor => Worker}}.
 
 mfas(Name, #state{core = Core, mfas = All}) ->
-    #{Name := #{by := By}} = muster_reconnect:info(Core),
-    case [{B, maps:get(B, All)} || B <- By, is_map_key(B, All)] of
+    case [{By, maps:get(By, All)} || By <- muster_reconnect:by(Name, Core), is_map_key(By, All)] of
         [First | _] -> First;
         [] -> {none, default_mfas()}
     end.
@@ -374,20 +373,25 @@ is_cnode(Node) ->
 %% Whether the other node sees what this one sees, as far as both can tell.
 consult(Node) ->
     case application:get_env(kernel, prevent_overlapping_partitions, true) of
-        false ->
-            agreed;
-        _ ->
-            case {muster_cnode:call(node, peers, #{}, ?CONSULT_MS), peers_of(Node)} of
-                {{ok, Mine}, {ok, Theirs}} ->
-                    Up = [name(N) || N <- nodes()],
-                    case overlap(name(node()), name(Node), Up, states(Mine), states(Theirs)) of
-                        [] -> agreed;
-                        [_ | _] -> held
-                    end;
-                _ ->
-                    agreed
-            end
+        false -> agreed;
+        _ -> compare(Node, muster_cnode:call(node, peers, #{}, ?CONSULT_MS))
     end.
+
+compare(Node, {ok, Peers}) ->
+    Name = name(Node),
+    case states(Peers) of
+        %% Else there is nobody to ask.
+        #{Name := connected} = Mine ->
+            Up = [name(N) || N <- nodes()],
+            case overlap(name(node()), Name, Up, Mine, states(peers_of(Node))) of
+                [] -> agreed;
+                [_ | _] -> held
+            end;
+        #{} ->
+            agreed
+    end;
+compare(_, {error, _}) ->
+    agreed.
 
 %% The C node beside a node lists its peers for anyone who knows the cookie. The hidden connection
 %% is closed again, unless it was there before.
@@ -396,11 +400,10 @@ peers_of(Node) ->
     Cnode = binary_to_atom(<<Alive/binary, ?CNODE_SUFFIX/binary, "@", Host/binary>>, utf8),
     Known = lists:member(Cnode, nodes(hidden)),
     try gen_server:call({muster, Cnode}, peers, ?CONSULT_MS) of
-        Peers when is_list(Peers) -> {ok, Peers};
-        {ok, Peers} when is_list(Peers) -> {ok, Peers};
-        Other -> {error, Other}
+        Peers when is_list(Peers) -> Peers;
+        _ -> []
     catch
-        exit:Reason -> {error, Reason}
+        exit:_ -> []
     after
         Known orelse erlang:disconnect_node(Cnode)
     end.

@@ -24,7 +24,7 @@
 %% wait for `?CAREFUL_GAP_MS' at most.
 -module(muster_reconnect).
 
--export([new/1, step/3, next/1, info/1, phase/2, is_up/2, known/1]).
+-export([new/1, step/3, next/1, info/1, phase/2, by/2, is_up/2, known/1]).
 
 -export_type([core/0, event/0, effect/0, node_name/0, attempt/0, result/0, settings/0, phase/0]).
 
@@ -150,6 +150,14 @@ phase(Name, #core{nodes = Nodes}) ->
     case Nodes of
         #{Name := #node{phase = Phase}} -> Phase;
         #{} -> none
+    end.
+
+%% @doc Who wants a node.
+-spec by(node_name(), core()) -> [term()].
+by(Name, #core{nodes = Nodes}) ->
+    case Nodes of
+        #{Name := #node{by = By}} -> maps:keys(By);
+        #{} -> []
     end.
 
 -spec is_up(node_name(), core()) -> boolean().

@@ -100,8 +100,8 @@ defmodule Muster.Discovery.PartitionTest do
       })
 
       if unquote(name) == :default do
-        # One side keeps its connection to the node between.
-        assert c |> call(:erlang, :nodes, []) |> length() == 2
+        # OTP itself leaves the node between with one of the two at least; it keeps that one.
+        assert Enum.sum(pairs) >= 2
         assert downs <= 6
         assert for({_, {_, downs}} <- later, do: downs) |> Enum.sum() <= 1
       end

@@ -193,6 +193,37 @@ defmodule Muster.Discovery.StaticTest do
     assert Map.keys(connections) == [Atom.to_string(b.node)]
   end
 
+  test "distribution that starts later" do
+    b = start_node(muster: false)
+    a = start_node(named: false, monitor: nil)
+    discover(a, static([b]))
+    assert peers(a) == []
+    name = :"#{unique_name("late")}@127.0.0.1"
+    {:ok, _} = call(a, :net_kernel, :start, [[name, :longnames]])
+    true = call(a, :erlang, :set_cookie, [:muster_test])
+    await_peers(a, 1)
+    assert peers(a) == [b.node]
+  end
+
+  test "a supervisor restarts it, and it finds its peers again" do
+    a = start_node(monitor: nil)
+    b = start_node(muster: false)
+    spec = call(a, :muster_discovery, :child_spec, [static([b])])
+    {:ok, _} = start_in(a, :supervisor, :start_link, [Muster.Test.Keeper, [spec]])
+    await_peers(a, 1)
+    old = call(a, :erlang, :whereis, [:muster_discovery])
+    true = call(a, :erlang, :exit, [old, :kill])
+
+    eventually(fn ->
+      new = call(a, :erlang, :whereis, [:muster_discovery])
+      is_pid(new) and new != old
+    end)
+
+    await_peers(a, 1)
+    assert peers(a) == [b.node]
+    assert call(a, :muster_discovery, :metrics, []).connects == 0
+  end
+
   test "no C node: starts, says so, finds nothing" do
     a = start_node(monitor: nil, app_env: [cnode: :disabled])
     discover(a, strategy: :static, nodes: [:nobody@nowhere])

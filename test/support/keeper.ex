@@ -15,6 +15,9 @@ defmodule Muster.Test.Keeper do
     end
   end
 
+  @doc "A supervisor of these children, for `:supervisor.start_link/2`."
+  def init(children), do: {:ok, {%{}, children}}
+
   @doc "Subscribes a process of that name to a monitor's events."
   def collect(monitor, name),
     do: collect_from(:muster_node_monitor, [monitor], :swarm_event, name)
