@@ -75,7 +75,7 @@ defmodule Muster.Discovery.PartitionTest do
 
   for {name, policy} <- @policies do
     test "one link cut (#{name})" do
-      {[ha, hb, _], [a, b, c] = nodes} = start_hosts(unquote(policy))
+      {[ha, hb, _], [a, b, _] = nodes} = start_hosts(unquote(policy))
       since = mark(nodes)
       Netns.cut(ha, hb)
 
