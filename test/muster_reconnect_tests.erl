@@ -1,5 +1,6 @@
 %% The rules of reconnecting, on an injected clock; and as properties: whatever happens, no node has
-%% two attempts at once, no more attempts run than there are workers, and nobody is left behind.
+%% two attempts at once, none is made to a connected node, no more attempts run than there are
+%% workers, and nobody is left behind.
 -module(muster_reconnect_tests).
 -include_lib("proper/include/proper.hrl").
 -include_lib("eunit/include/eunit.hrl").
@@ -129,6 +130,11 @@ careful_ones_do_not_overlap_test() ->
     ?assertEqual(6100, ?R:next(Core2)),
     ?assertMatch({[{connect, ?B, 4, careful}], _}, ?R:step(tick, 6100, Core2)).
 
+a_queued_node_that_comes_up_by_itself_test() ->
+    {_, Core} = run([{0, {found, N, t}} || N <- [?A, ?B, ?C]], new()),
+    {_, Core1} = run([{1, {up, ?C}}], Core),
+    ?assertMatch({[], _}, ?R:step({ended, ?A, 1, timeout}, 1, Core1)).
+
 workers_are_bounded_test() ->
     {Effects, Core} = run([{0, {found, N, t}} || N <- [?A, ?B, ?C]], new()),
     ?assertMatch([[{connect, ?A, 1, _}], [{connect, ?B, 2, _}], []], Effects),
@@ -204,7 +210,8 @@ check([{Wait, Action} | Rest], Now, Core, Running, Asked, Workers) ->
             check(Rest, At, Core, Running, Asked, Workers);
         {Event, Running1, Asked1} ->
             {Effects, Core1} = ?R:step(Event, At, Core),
-            case effects(Effects, Running1, Asked1) of
+            ToUp = [N || {connect, N, _, _} <- Effects, ?R:is_up(N, Core1)],
+            case ToUp =:= [] andalso effects(Effects, Running1, Asked1) of
                 {ok, Running2, Asked2} when map_size(Running2) =< Workers ->
                     check(Rest, At, Core1, Running2, Asked2, Workers);
                 Bad ->

@@ -21,8 +21,8 @@ defmodule Muster.Discovery.PartitionTest do
               ],
               else: [default: []]
 
-  defp start_hosts(policy) do
-    hosts = Netns.create(3)
+  defp start_hosts(policy, count \\ 3) do
+    hosts = Netns.create(count)
 
     nodes =
       for host <- hosts do
@@ -40,7 +40,7 @@ defmodule Muster.Discovery.PartitionTest do
       call(node, Keeper, :watch_nodes, [:nodes_seen])
     end
 
-    for node <- nodes, do: await_peers(node, 2, 30_000)
+    for node <- nodes, do: await_peers(node, count - 1, 30_000)
     {hosts, nodes}
   end
 
@@ -63,8 +63,9 @@ defmodule Muster.Discovery.PartitionTest do
 
   defp await_mesh(nodes, ms) do
     began = now()
-    for node <- nodes, do: await_peers(node, 2, ms)
-    eventually(fn -> Enum.all?(nodes, &(length(peers(&1)) == 2)) end, ms)
+    others = length(nodes) - 1
+    for node <- nodes, do: await_peers(node, others, ms)
+    eventually(fn -> Enum.all?(nodes, &(length(peers(&1)) == others)) end, ms)
     now() - began
   end
 
@@ -125,5 +126,26 @@ defmodule Muster.Discovery.PartitionTest do
       if unquote(name) == :default,
         do: assert(for({_, {_, downs}} <- figures, do: downs) |> Enum.sum() <= 12)
     end
+  end
+
+  test "a cluster split in halves heals, and the halves stay whole meanwhile" do
+    {[ha, hb, hc, hd], [a, b, c, d] = nodes} = start_hosts([], 4)
+    since = mark(nodes)
+    cables = for left <- [ha, hb], right <- [hc, hd], do: {left, right}
+    for {left, right} <- cables, do: Netns.cut(left, right)
+
+    eventually(
+      fn ->
+        Enum.all?([{a, b}, {b, a}, {c, d}, {d, c}], fn {one, half} ->
+          call(one, :erlang, :nodes, []) == [half.node]
+        end)
+      end,
+      60_000
+    )
+
+    for {left, right} <- cables, do: Netns.restore(left, right)
+    healed = await_mesh(nodes, 60_000)
+    halves = [a_b: seen(a, b, since[a.node]), c_d: seen(c, d, since[c.node])]
+    report("split in halves", %{healed_ms: healed, ups_downs: halves})
   end
 end
