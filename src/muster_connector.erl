@@ -9,8 +9,8 @@
 %% == Partial partitions ==
 %% When A and B cannot reach each other and C reaches both, OTP's `global' does not let C keep both
 %% connections (`prevent_overlapping_partitions'): connecting to B tears C from A. So before a lost
-%% connection is made again, the node's C node is asked which nodes it reaches, over a hidden
-%% connection, and the attempt is held back while one side reaches a node that the other does not.
+%% connection is made again, the C node beside the node is asked which nodes it reaches, and the
+%% attempt is held back while one side reaches a node that the other does not.
 %% Where nobody answers (a node without muster) only the growing waits protect.
 %%
 %% The owner gets `{muster_connector, Pid, Event}', `Event' being `{up, Node}', `{down, Node, Reason}',
@@ -21,10 +21,10 @@
 
 -export([
     start_link/1,
-    topology/3, remove_topology/2,
+    topology/3,
     found/3, unproven/3, lost/3,
     leaving/3, pause/1, resume/1, cnode_down/1,
-    prune/1, info/1, up/1,
+    prune/1, info/1,
     attempt/3,
     overlap/5
 ]).
@@ -86,10 +86,6 @@ start_link(Options) ->
 topology(Pid, By, Mfas) ->
     gen_server:cast(Pid, {topology, By, Mfas}).
 
--spec remove_topology(pid(), term()) -> ok.
-remove_topology(Pid, By) ->
-    gen_server:cast(Pid, {remove_topology, By}).
-
 %% @doc A node proved its name and cookie to the C node, whose link to it is up.
 -spec found(pid(), binary(), term()) -> ok.
 found(Pid, Name, By) ->
@@ -133,10 +129,6 @@ prune(Pid) ->
 info(Pid) ->
     gen_server:call(Pid, info).
 
--spec up(pid()) -> [node()].
-up(Pid) ->
-    gen_server:call(Pid, up).
-
 %%% The server
 
 %% @private
@@ -163,16 +155,12 @@ handle_call(prune, _From, #state{core = Core, atoms = Atoms} = S) ->
     {reply, lists:sort([maps:get(Name, Atoms) || Name <- Down]), S1};
 handle_call(info, _From, #state{core = Core} = S) ->
     {reply, muster_reconnect:info(Core), S};
-handle_call(up, _From, #state{up = Up} = S) ->
-    {reply, lists:sort(maps:keys(Up)), S};
 handle_call(_, _From, S) ->
     {reply, {error, unknown_call}, S}.
 
 %% @private
 handle_cast({topology, By, Mfas}, #state{mfas = All} = S) ->
     {noreply, refresh(S#state{mfas = All#{By => Mfas}})};
-handle_cast({remove_topology, By}, #state{mfas = All} = S) ->
-    {noreply, step({lost_all, By}, S#state{mfas = maps:remove(By, All)})};
 handle_cast({What, Name, By}, S) when What =:= found; What =:= unproven ->
     {noreply, step({What, Name, By}, know(binary_to_atom(Name, utf8), S))};
 handle_cast({lost, Name, By}, S) ->
@@ -307,6 +295,7 @@ told(#worker{name = Name, by = By, started = Started}, Result, #state{atoms = At
     {Outcome, More} =
         case Result of
             true -> {ok, #{}};
+            held -> {held, #{}};
             _ -> {error, #{reason => Result}}
         end,
     muster_telemetry:execute(
@@ -393,19 +382,16 @@ compare(Node, {ok, Peers}) ->
 compare(_, {error, _}) ->
     agreed.
 
-%% The C node beside a node lists its peers for anyone who knows the cookie. The hidden connection
-%% is closed again, unless it was there before.
+%% The C node beside a node lists its peers for anyone who knows the cookie, over the hidden
+%% connection that it has to this node anyway, or will have after this.
 peers_of(Node) ->
     [Alive, Host] = binary:split(name(Node), <<"@">>),
     Cnode = binary_to_atom(<<Alive/binary, ?CNODE_SUFFIX/binary, "@", Host/binary>>, utf8),
-    Known = lists:member(Cnode, nodes(hidden)),
     try gen_server:call({muster, Cnode}, peers, ?CONSULT_MS) of
         Peers when is_list(Peers) -> Peers;
         _ -> []
     catch
         exit:_ -> []
-    after
-        Known orelse erlang:disconnect_node(Cnode)
     end.
 
 states(Peers) ->

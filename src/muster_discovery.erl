@@ -160,7 +160,7 @@ start_checked(Name, Options) ->
                     {ok, Pid};
                 {error, Reason} ->
                     unlink(Pid),
-                    gen_server:stop(Pid),
+                    _ = stop(Pid),
                     {error, Reason}
             end;
         Other ->

@@ -58,7 +58,7 @@
 }).
 
 %% @private
-init(#{name := Name, topologies := Specs, foreign := Foreign} = Options) ->
+init(#{name := Name, topologies := Specs} = Options) ->
     process_flag(trap_exit, true),
     {ok, Connector} = muster_connector:start_link(
         (maps:with(
@@ -87,10 +87,7 @@ init(#{name := Name, topologies := Specs, foreign := Foreign} = Options) ->
         fun(T, #topology{spec = #{mfas := Mfas}}) -> muster_connector:topology(Connector, T, Mfas) end,
         Topologies
     ),
-    case start_foreign(Foreign) of
-        ok -> {ok, warn_missing(attach(S))};
-        {error, Reason} -> {stop, Reason}
-    end.
+    {ok, warn_missing(attach(S))}.
 
 topology(#{name := Name, missing := Missing} = Spec, Server) ->
     State =
@@ -124,9 +121,14 @@ warn_missing(#state{topologies = Topologies, options = #{foreign := Foreign}} = 
     S.
 
 %% @private
-handle_call(activate, From, S) ->
-    Timer = erlang:start_timer(?ACTIVATE_MS, self(), activate),
-    {noreply, activated(S#state{activation = {From, Timer}})};
+handle_call(activate, From, #state{options = #{foreign := Foreign}} = S) ->
+    case start_foreign(Foreign) of
+        ok ->
+            Timer = erlang:start_timer(?ACTIVATE_MS, self(), activate),
+            {noreply, activated(S#state{activation = {From, Timer}})};
+        {error, Reason} ->
+            {stop, normal, {error, Reason}, S}
+    end;
 handle_call({subscribe, Pid}, _From, S) ->
     {reply, ok, add_subscriber(Pid, S)};
 handle_call({unsubscribe, Pid}, _From, S) ->

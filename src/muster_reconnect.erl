@@ -50,8 +50,6 @@
     %% By a topology, and to be connected although the C node can prove nothing.
     | {unproven, node_name(), By :: term()}
     | {lost, node_name(), By :: term()}
-    %% A topology ended: whatever it wanted.
-    | {lost_all, By :: term()}
     %% The BEAM's connections.
     | {up, node_name()}
     | {down, node_name()}
@@ -176,8 +174,6 @@ event({unproven, Name, By}, Now, Core) ->
     wanted(Name, By, unproven, Now, Core);
 event({lost, Name, By}, _Now, Core) ->
     {[], lost(Name, By, Core)};
-event({lost_all, By}, _Now, #core{nodes = Nodes} = Core) ->
-    {[], lists:foldl(fun(Name, Acc) -> lost(Name, By, Acc) end, Core, maps:keys(Nodes))};
 event({up, Name}, Now, Core) ->
     {[], up(Name, Now, Core)};
 event({down, Name}, Now, Core) ->

@@ -10,9 +10,9 @@
 %% <li>`[muster, node_monitor, status_change]': measurements `#{system_time}', metadata
 %%     `#{monitor, node, from, to}'.</li>
 %% <li>`[muster, discovery, connect, ok]' and `[muster, discovery, connect, error]', as libcluster's
-%%     `[libcluster, connect_node, ok]': measurements `#{duration}' (native units), metadata
-%%     `#{server, topology, node}', and `reason' with an error (`held': another node is out of one
-%%     side's reach).</li>
+%%     `[libcluster, connect_node, ok]', and `[muster, discovery, connect, held]': measurements
+%%     `#{duration}' (native units), metadata `#{server, topology, node}', and `reason' with an
+%%     error.</li>
 %% <li>`[muster, discovery, sync]': measurements `#{system_time}', with `duration_us' and `listed'
 %%     where the backend answered, metadata `#{server, topology, result}', `result' being `ok' or
 %%     `error', then with `reason'.</li>

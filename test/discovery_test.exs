@@ -11,6 +11,8 @@ defmodule Raxol.Swarm.DiscoveryTest do
     # A strategy of a user's own, for libcluster.
     def child_spec(args), do: %{id: __MODULE__, start: {__MODULE__, :start_link, [args]}}
 
+    def start_link([%{config: [fail: reason]}]), do: {:error, reason}
+
     def start_link([state]) do
       send(state.config[:test], {:started, state.topology, state.connect})
       Agent.start_link(fn -> state end)
@@ -96,6 +98,11 @@ defmodule Raxol.Swarm.DiscoveryTest do
     start(opts)
     assert_receive {:started, :own, {:net_kernel, :connect_node, []}}
     assert Discovery.health() == :up
+    stop_supervised!(Discovery)
+
+    opts = [topologies: [own: [strategy: OwnStrategy, config: [fail: :no_reason]]]]
+    assert {:error, {:libcluster, _}} = Discovery.start_link(opts)
+    refute Process.whereis(Discovery)
   end
 
   test "the Tailscale strategy is one of libcluster's too" do

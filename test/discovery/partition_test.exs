@@ -12,7 +12,7 @@ defmodule Muster.Discovery.PartitionTest do
   if (reason = Netns.available()) != :ok, do: @moduletag(skip: elem(reason, 1))
 
   @measure System.get_env("MUSTER_MEASURE") != nil
-  @ticktime 4
+  @ticktime String.to_integer(System.get_env("MUSTER_TICKTIME", "4"))
   @policies if @measure,
               do: [
                 eager: [backoff_min_ms: 100, backoff_max_ms: 100, consult: false],
@@ -80,7 +80,7 @@ defmodule Muster.Discovery.PartitionTest do
       since = mark(nodes)
       Netns.cut(ha, hb)
 
-      eventually(fn -> b.node not in call(a, :erlang, :nodes, []) end, 30_000)
+      eventually(fn -> b.node not in call(a, :erlang, :nodes, []) end, 30_000 + 2_000 * @ticktime)
       # OTP has torn what it tears by then; from here on the reconnecting is at it.
       watch_for(if @measure, do: 60_000, else: 15_000)
       figures = healthy_links(nodes, since)
