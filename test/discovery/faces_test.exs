@@ -38,7 +38,7 @@ defmodule Muster.Discovery.FacesTest do
 
   test "a cluster without epmd: nodes that the user named are connected unproven" do
     # The C node cannot dial there; the BEAM finds the port by its own means.
-    a = start_node(monitor: nil, args: ['-erl_epmd_port', '#{free_port()}'])
+    a = start_node(monitor: nil, args: [~c"-erl_epmd_port", ~c"#{free_port()}"])
     dead = :"nobody@127.0.0.9"
     discover(a, strategy: :static, nodes: [dead], backoff_max_ms: 1_000)
 

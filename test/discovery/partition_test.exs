@@ -31,7 +31,7 @@ defmodule Muster.Discovery.PartitionTest do
           netns: host.name,
           host: host.address,
           prevent_overlapping_partitions: true,
-          args: ['-kernel', 'net_ticktime', '#{@ticktime}']
+          args: [~c"-kernel", ~c"net_ticktime", ~c"#{@ticktime}"]
         )
       end
 

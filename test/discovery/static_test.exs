@@ -99,7 +99,7 @@ defmodule Muster.Discovery.StaticTest do
     collect(a)
     assert call(b, :muster_discovery, :set_metadata, [%{"zone" => "x"}]) == :ok
     eventually(fn -> metadata(a, b)["zone"] == "x" end)
-    assert :ok == call(b, :muster_discovery, :set_metadata, [%{zone: 'y', role: "db"}])
+    assert :ok == call(b, :muster_discovery, :set_metadata, [%{zone: ~c"y", role: "db"}])
     eventually(fn -> metadata(a, b)["zone"] == "y" end)
     assert %{"role" => "db", "muster_version" => _} = metadata(a, b)
 
