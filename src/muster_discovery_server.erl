@@ -6,9 +6,6 @@
 
 -behaviour(gen_server).
 
-%% Called only where it is loaded.
--ignore_xref([{'Elixir.Cluster.Supervisor', start_link, 1}]).
-
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -include_lib("kernel/include/logger.hrl").

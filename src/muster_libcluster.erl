@@ -16,9 +16,6 @@
 
 -export_type([native/0]).
 
-%% Called only with a value of that module.
--ignore_xref([{'Elixir.Regex', 'match?', 2}]).
-
 -define(FORM, <<"{Name, [{strategy, Strategy}, {config, Options}]}">>).
 
 -type native() :: #{
