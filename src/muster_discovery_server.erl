@@ -6,7 +6,7 @@
 
 -behaviour(gen_server).
 
--export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, format_status/1]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -231,6 +231,24 @@ terminate(_Reason, #state{connector = Connector}) ->
     %% The C node is told by muster_cnode, which monitors this process.
     exit(Connector, shutdown),
     ok.
+
+%% @private
+%% Secrets stay out of crash reports.
+format_status(#{state := #state{topologies = Topologies, options = Options} = S} = Status) ->
+    Shown = maps:map(
+        fun(_, #topology{spec = #{options := O} = Spec} = T) ->
+            T#topology{spec = Spec#{options := public(O)}}
+        end,
+        Topologies
+    ),
+    Status#{state := S#state{
+        topologies = Shown, options = maps:without([topologies, foreign], Options)
+    }};
+format_status(Status) ->
+    Status.
+
+public(Options) ->
+    maps:without([secret, old_secrets], Options).
 
 %%% The C node
 
@@ -705,7 +723,7 @@ status_of(Topologies, #state{cnode = Cnode}) ->
 topology_status(#topology{spec = #{strategy := Strategy, options := Options}, state = State} = T) ->
     #{
         strategy => Strategy,
-        options => maps:without([secret, old_secrets], Options),
+        options => public(Options),
         run_state => State,
         last_sync_time => T#topology.last_sync
     }.

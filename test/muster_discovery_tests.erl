@@ -95,17 +95,20 @@ seen(Op) ->
 %%% Tests
 
 topology_is_started_test_() ->
-    with(#{topologies => [{t, fake, [{port, 1}, {secret, "s"}, {mode, ip}]}]}, fun(_) ->
+    with(#{topologies => [{t, fake, [{port, 1}, {secret, "hush"}, {mode, ip}]}]}, fun(_) ->
         ?assertEqual(
             [#{
                 topology => ?KEY, strategy => fake,
-                options => #{port => 1, secret => <<"s">>, mode => ip}
+                options => #{port => 1, secret => <<"hush">>, mode => ip}
             }],
             seen(start)
         ),
         %% What the status repeats are not secrets.
         #{topologies := #{t := #{options := Options}}} = ?D:status(),
-        ?assertEqual(#{port => 1, mode => ip}, Options)
+        ?assertEqual(#{port => 1, mode => ip}, Options),
+        %% Nor does a crash report.
+        Shown = io_lib:format("~p", [sys:get_status(?D)]),
+        ?assertEqual(nomatch, string:find(Shown, "hush"))
     end).
 
 found_test_() ->
