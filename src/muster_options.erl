@@ -3,7 +3,7 @@
 %% that every wrong option is reported the same way: its name, its value, what is expected.
 -module(muster_options).
 
--export([check/2, integer/3, one_of/2]).
+-export([check/2, pairs/1, integer/3, one_of/2]).
 
 -export_type([table/0, invalid/0]).
 
@@ -37,6 +37,22 @@ fold([{Name, Value} | Rest], Table, Checked) ->
     end;
 fold([Odd | _], _Table, _Checked) ->
     {error, {invalid_option, options, Odd, <<"a property list or a map">>}}.
+
+%% A property list or a map as pairs with atoms for names, or `error' for anything else.
+-spec pairs(term()) -> {ok, [{atom(), term()}]} | error.
+pairs(Options) when is_map(Options) ->
+    pairs(maps:to_list(Options));
+pairs(Options) when is_list(Options) ->
+    IsPair = fun(Pair) -> tuple_size(Pair) =:= 2 andalso is_atom(element(1, Pair)) end,
+    try
+        Pairs = proplists:unfold(Options),
+        true = lists:all(IsPair, Pairs),
+        {ok, Pairs}
+    catch
+        error:_ -> error
+    end;
+pairs(_) ->
+    error.
 
 %% A rule: an integer in a range, with its unit for the message.
 -spec integer(integer(), {integer(), integer()}, string()) -> rule().

@@ -9,6 +9,15 @@
 %%     `#{generation, reason}'.</li>
 %% <li>`[muster, node_monitor, status_change]': measurements `#{system_time}', metadata
 %%     `#{monitor, node, from, to}'.</li>
+%% <li>`[muster, discovery, connect, ok]' and `[muster, discovery, connect, error]', as libcluster's
+%%     `[libcluster, connect_node, ok]', and `[muster, discovery, connect, held]': measurements
+%%     `#{duration}' (native units), metadata `#{server, topology, node}', and `reason' with an
+%%     error.</li>
+%% <li>`[muster, discovery, sync]': measurements `#{system_time}', with `duration_us' and `listed'
+%%     where the backend answered, metadata `#{server, topology, result}', `result' being `ok' or
+%%     `error', then with `reason'.</li>
+%% <li>`[muster, discovery, peer_up]', `peer_update', `peer_down': measurements `#{system_time}',
+%%     metadata `#{server, node, metadata}', `reason' instead of `metadata' with the last.</li>
 %% </ul>
 -module(muster_telemetry).
 

@@ -43,8 +43,10 @@ defmodule Muster.Test.Cluster do
   @doc """
   Starts a BEAM node and, unless `muster: false`, the application in it. It is ended with the test.
 
-  Options: `:name` (prefix, or `{:padded, length}`), `:named` (false: nonode@nohost), `:host`, `:cookie`, `:args`, `:env`,
-  `:app_env` (keyword of muster's), `:muster`, `:monitor` (options of a node monitor, or nil).
+  Options: `:name` (prefix, `{:padded, length}` or `{:exact, name}`), `:named` (false: nonode@nohost), `:host`, `:cookie`, `:args`, `:env`,
+  `:app_env` (keyword of muster's), `:muster`, `:monitor` (options of a node monitor, or nil),
+  `:netns` (the network namespace to run in, with `:host` as its address there),
+  `:prevent_overlapping_partitions` (false, as a test's nodes come and go).
   """
   def start_node(opts \\ []) do
     name = node_name(Keyword.get(opts, :name, "n"))
@@ -65,6 +67,7 @@ defmodule Muster.Test.Cluster do
   end
 
   defp node_name({:padded, length}), do: String.pad_trailing(unique_name("n"), length, "x")
+  defp node_name({:exact, name}), do: name
   defp node_name(prefix), do: unique_name(prefix)
 
   defp peer_options(name, opts) do
@@ -75,11 +78,19 @@ defmodule Muster.Test.Cluster do
       env: [{~c"ERL_EPMD_PORT", Integer.to_charlist(epmd_port())} | Keyword.get(opts, :env, [])]
     }
 
-    if Keyword.get(opts, :named, true) do
-      Map.merge(options, %{name: to_charlist(name), host: host(opts), longnames: true})
-    else
-      options
-    end
+    options
+    |> Map.merge(if opts[:netns], do: exec_in(opts[:netns]), else: %{})
+    |> Map.merge(
+      if Keyword.get(opts, :named, true),
+        do: %{name: to_charlist(name), host: host(opts), longnames: true},
+        else: %{}
+    )
+  end
+
+  defp exec_in(netns) do
+    erl = System.find_executable("erl")
+    args = Enum.map(~w(netns exec #{netns} #{erl}), &to_charlist/1)
+    %{exec: {System.find_executable("ip") |> to_charlist(), args}}
   end
 
   defp host(opts), do: opts |> Keyword.get(:host, @host) |> to_charlist()
@@ -89,12 +100,14 @@ defmodule Muster.Test.Cluster do
     cookie = Keyword.get(opts, :cookie, "muster_test")
 
     # A test's nodes come and go; the others need not be torn apart for it.
+    prevent = Keyword.get(opts, :prevent_overlapping_partitions, false)
+
     [
       ~c"-setcookie",
       to_charlist(cookie),
       ~c"-kernel",
       ~c"prevent_overlapping_partitions",
-      ~c"false"
+      to_charlist(prevent)
     ] ++
       [~c"-kernel", ~c"logger_level", ~c"critical"] ++ paths ++ Keyword.get(opts, :args, [])
   end

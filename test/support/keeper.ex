@@ -15,20 +15,55 @@ defmodule Muster.Test.Keeper do
     end
   end
 
+  @doc "A supervisor of these children, for `:supervisor.start_link/2`."
+  def init(children), do: {:ok, {%{}, children}}
+
   @doc "Subscribes a process of that name to a monitor's events."
-  def collect(monitor, name) do
+  def collect(monitor, name),
+    do: collect_from(:muster_node_monitor, [monitor], :swarm_event, name)
+
+  @doc "Subscribes a process of that name to a server's events, which come as `{tag, event}`."
+  def collect_from(module, args, tag, name) do
     caller = self()
 
     pid =
       spawn(fn ->
         Process.register(self(), name)
-        :ok = :muster_node_monitor.subscribe(monitor)
+        :ok = apply(module, :subscribe, args)
         send(caller, :subscribed)
-        collecting([])
+        collecting(tag, [])
       end)
 
     receive do
       :subscribed -> pid
+    end
+  end
+
+  @doc "Notes, in a process of that name, when nodes come and go: `{kind, node, ms}`."
+  def watch_nodes(name) do
+    caller = self()
+
+    pid =
+      spawn(fn ->
+        Process.register(self(), name)
+        :ok = :net_kernel.monitor_nodes(true)
+        send(caller, :watching)
+        watching([])
+      end)
+
+    receive do
+      :watching -> pid
+    end
+  end
+
+  defp watching(seen) do
+    receive do
+      {kind, node} when kind in [:nodeup, :nodedown] ->
+        watching([{kind, node, System.monotonic_time(:millisecond)} | seen])
+
+      {:events, pid} ->
+        send(pid, {:events, Enum.reverse(seen)})
+        watching(seen)
     end
   end
 
@@ -41,14 +76,14 @@ defmodule Muster.Test.Keeper do
     end
   end
 
-  defp collecting(events) do
+  defp collecting(tag, events) do
     receive do
-      {:swarm_event, event} ->
-        collecting([event | events])
+      {^tag, event} ->
+        collecting(tag, [event | events])
 
       {:events, pid} ->
         send(pid, {:events, Enum.reverse(events)})
-        collecting(events)
+        collecting(tag, events)
     end
   end
 

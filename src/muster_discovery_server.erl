@@ -1,0 +1,763 @@
+%% @private
+%% The server of {@link muster_discovery}: keeps the topologies in the C node, hands what they find to
+%% the connector, and keeps the table of peers. The instances of different nodes introduce
+%% themselves to each other with `{'$muster_discovery', 1, hello, Map}'.
+-module(muster_discovery_server).
+
+-behaviour(gen_server).
+
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, format_status/1]).
+
+-include_lib("kernel/include/logger.hrl").
+
+-define(PROTOCOL, 1).
+-define(TAG, '$muster_discovery').
+%% How long start_link waits for the C node's word on the options.
+-define(ACTIVATE_MS, 5000).
+-define(RETRY_MS, 5000).
+-define(ATTACH_MIN_MS, 50).
+-define(ATTACH_MAX_MS, 1000).
+-define(KEY_MAX, 255).
+-define(COMPLAINTS_MAX, 100).
+-define(LOG_META, #{domain => [muster]}).
+%% Instances under these names are introduced to those of any other name.
+-define(FACES, [muster_discovery, 'Elixir.Raxol.Swarm.Discovery']).
+
+-record(topology, {
+    spec :: muster_discovery_options:topology(),
+    key :: binary(),
+    %% What the C node said to it.
+    state = pending :: pending | started | {failed, Text :: binary()} | {missing, binary()},
+    last_sync :: integer() | undefined,
+    last_error :: binary() | undefined,
+    error_at = 0 :: integer()
+}).
+
+-type cnode() :: starting | up | {down, Reason :: term()}.
+
+-record(state, {
+    options :: #{atom() => term()},
+    topologies :: #{term() => #topology{}},
+    keys :: #{binary() => Name :: term()},
+    connector :: pid(),
+    peers :: muster_peer_table:table(),
+    subscribers = #{} :: #{pid() => reference()},
+    cnode = starting :: cnode(),
+    generation :: term(),
+    monitor :: reference() | undefined,
+    attach_ms = ?ATTACH_MIN_MS :: pos_integer(),
+    warned = false :: boolean(),
+    activation :: undefined | {gen_server:from(), reference()},
+    awaits = #{} :: #{reference() => {gen_server:from(), pos_integer(), Ms :: integer()}},
+    syncs = #{} :: #{reference() => {gen_server:from(), Ms :: integer(), #{term() => true}, [binary()]}},
+    metadata :: muster_discovery:metadata(),
+    version :: integer(),
+    draining = false :: boolean(),
+    complaints = #{} :: #{{binary(), atom()} => true},
+    metrics :: muster_discovery:metrics()
+}).
+
+%% @private
+init(#{name := Name, topologies := Specs} = Options) ->
+    process_flag(trap_exit, true),
+    {ok, Connector} = muster_connector:start_link(
+        (maps:with(
+            [
+                connect_workers, connect_timeout, backoff_min_ms, backoff_max_ms, stable_ms,
+                hold_limit_ms, check_interval, consult
+            ],
+            Options
+        ))#{owner => self(), telemetry => #{server => Name}}
+    ),
+    Topologies = maps:from_list([{maps:get(name, Spec), topology(Spec, Name)} || Spec <- Specs]),
+    S = #state{
+        options = Options,
+        topologies = Topologies,
+        keys = maps:from_list([{Key, T} || {T, #topology{key = Key}} <- maps:to_list(Topologies)]),
+        connector = Connector,
+        peers = muster_peer_table:new(),
+        metadata = own_metadata(maps:get(metadata, Options), Options),
+        version = new_version(0),
+        metrics = #{
+            syncs => 0, failures => 0, last_duration_us => 0, events => 0, connects => 0,
+            connect_failures => 0, held => 0
+        }
+    },
+    maps:foreach(
+        fun(T, #topology{spec = #{mfas := Mfas}}) -> muster_connector:topology(Connector, T, Mfas) end,
+        Topologies
+    ),
+    {ok, warn_missing(attach(S))}.
+
+topology(#{name := Name, missing := Missing} = Spec, Server) ->
+    State =
+        case Missing of
+            none -> pending;
+            Text -> {missing, Text}
+        end,
+    #topology{spec = Spec, key = key({Server, Name}), state = State}.
+
+start_foreign([]) ->
+    ok;
+start_foreign(Topologies) ->
+    case apply('Elixir.Cluster.Supervisor', start_link, [[Topologies, []]]) of
+        {ok, _} -> ok;
+        {error, Reason} -> {error, {libcluster, Reason}}
+    end.
+
+warn_missing(#state{topologies = Topologies, options = #{foreign := Foreign}} = S) ->
+    Missing = [Text || #topology{state = {missing, Text}} <- maps:values(Topologies)],
+    Texts =
+        case {map_size(Topologies), Foreign} of
+            {0, []} -> [<<"no strategy was given">>];
+            _ -> Missing
+        end,
+    lists:foreach(
+        fun(Text) ->
+            ?LOG_WARNING("muster_discovery finds nothing: ~ts", [Text], ?LOG_META)
+        end,
+        Texts
+    ),
+    S.
+
+%% @private
+handle_call(activate, From, #state{options = #{foreign := Foreign}} = S) ->
+    case start_foreign(Foreign) of
+        ok ->
+            Timer = erlang:start_timer(?ACTIVATE_MS, self(), activate),
+            {noreply, activated(S#state{activation = {From, Timer}})};
+        {error, Reason} ->
+            {stop, normal, {error, Reason}, S}
+    end;
+handle_call({subscribe, Pid}, _From, S) ->
+    {reply, ok, add_subscriber(Pid, S)};
+handle_call({unsubscribe, Pid}, _From, S) ->
+    {reply, ok, remove_subscriber(Pid, S)};
+handle_call(snapshot, _From, #state{peers = Peers} = S) ->
+    {reply, muster_peer_table:peers(Peers), S};
+handle_call({lookup, Node}, _From, #state{peers = Peers} = S) ->
+    case muster_peer_table:find(existing(Node), Peers) of
+        {ok, Peer} -> {reply, {ok, Peer}, S};
+        error -> {reply, {error, {peer_not_found, Node}}, S}
+    end;
+handle_call(health_info, _From, S) ->
+    {reply, health_of(S), S};
+handle_call(metrics, _From, #state{metrics = Metrics} = S) ->
+    {reply, Metrics, S};
+handle_call(status, _From, #state{topologies = Topologies, connector = Connector} = S) ->
+    Keys = maps:map(fun(_, #topology{key = Key}) -> Key end, Topologies),
+    Known = maps:map(fun(_, T) -> topology_status(T) end, Topologies),
+    {reply, {Keys, Connector, #{topologies => Known, draining => S#state.draining}}, S};
+handle_call({sync, Ms}, From, S) ->
+    {noreply, begin_sync(From, Ms, S)};
+handle_call({await, Min, Timeout}, From, S) ->
+    {noreply, await_peers(From, Min, Timeout, S)};
+handle_call({set_metadata, User}, _From, #state{options = Options} = S) ->
+    {reply, ok, announce(S#state{metadata = own_metadata(User, Options)})};
+handle_call(get_metadata, _From, #state{metadata = Metadata} = S) ->
+    {reply, Metadata, S};
+handle_call({drain, Draining}, _From, S) ->
+    {reply, ok, drain_or_resume(Draining, S)};
+handle_call(prune, _From, #state{connector = Connector} = S) ->
+    Nodes = muster_connector:prune(Connector),
+    {reply, Nodes, lists:foldl(fun(Node, Acc) -> news({forget, Node}, Acc) end, S, Nodes)};
+handle_call(_, _From, S) ->
+    {reply, {error, unknown_call}, S}.
+
+%% @private
+handle_cast(_, S) ->
+    {noreply, S}.
+
+%% @private
+handle_info({muster_connector, Pid, Event}, #state{connector = Pid} = S) ->
+    {noreply, connector_event(Event, S)};
+handle_info({?TAG, ?PROTOCOL, Op, Message}, S) ->
+    {noreply, from_peer(Op, Message, S)};
+handle_info({muster_cnode, event, discovery, Key, Event}, #state{keys = Keys} = S) ->
+    case Keys of
+        #{Key := Name} -> {noreply, cnode_event(Event, Name, S)};
+        #{} -> {noreply, S}
+    end;
+handle_info({muster_cnode, event, node, peers, Event}, S) ->
+    {noreply, complain(Event, S)};
+handle_info({muster_cnode, reply, Tag, Result}, S) ->
+    {noreply, reply(Tag, Result, S)};
+handle_info({muster_cnode, up, Generation}, S) ->
+    {noreply, cnode_up(Generation, S)};
+handle_info({muster_cnode, down, _Generation, Reason}, S) ->
+    {noreply, cnode_down(Reason, S)};
+handle_info({'DOWN', Monitor, process, _, Reason}, #state{monitor = Monitor} = S) ->
+    Why =
+        case Reason of
+            noproc -> not_started;
+            _ -> cnode_down
+        end,
+    {noreply, attach_later(cnode_down(Why, S))};
+handle_info({'DOWN', _, process, Pid, _}, S) ->
+    {noreply, remove_subscriber(Pid, S)};
+handle_info(attach, S) ->
+    {noreply, attach(S)};
+handle_info({timeout, Timer, activate}, #state{activation = {_, Timer}} = S) ->
+    {noreply, activate(ok, S)};
+handle_info({timeout, Timer, await}, #state{awaits = Awaits} = S) ->
+    case maps:take(Timer, Awaits) of
+        {{From, _, Ms}, Rest} ->
+            gen_server:reply(From, {error, {timeout, Ms}}),
+            {noreply, S#state{awaits = Rest}};
+        error ->
+            {noreply, S}
+    end;
+handle_info({timeout, Timer, sync}, #state{syncs = Syncs} = S) ->
+    case maps:take(Timer, Syncs) of
+        {{From, Ms, _, _}, Rest} ->
+            gen_server:reply(From, {error, {timeout, Ms}}),
+            {noreply, S#state{syncs = Rest}};
+        error ->
+            {noreply, S}
+    end;
+handle_info({retry, Generation, Name}, #state{generation = Generation} = S) ->
+    {noreply, start_topology(Name, S)};
+handle_info({'EXIT', Pid, Reason}, S) ->
+    %% Nothing is found without the connector, or libcluster's supervisor where that was asked for.
+    case Reason of
+        normal when Pid =/= S#state.connector -> {noreply, S};
+        _ -> {stop, Reason, S}
+    end;
+handle_info(_, S) ->
+    {noreply, S}.
+
+%% @private
+terminate(_Reason, #state{connector = Connector}) ->
+    %% The C node is told by muster_cnode, which monitors this process.
+    exit(Connector, shutdown),
+    ok.
+
+%% @private
+%% Secrets stay out of crash reports.
+format_status(#{state := #state{topologies = Topologies, options = Options} = S} = Status) ->
+    Shown = maps:map(
+        fun(_, #topology{spec = #{options := O} = Spec} = T) ->
+            T#topology{spec = Spec#{options := public(O)}}
+        end,
+        Topologies
+    ),
+    Status#{state := S#state{
+        topologies = Shown, options = maps:without([topologies, foreign], Options)
+    }};
+format_status(Status) ->
+    Status.
+
+public(Options) ->
+    maps:without([secret, old_secrets], Options).
+
+%%% The C node
+
+attach(#state{topologies = Topologies} = S) when map_size(Topologies) =:= 0 ->
+    S#state{cnode = {down, no_strategy}};
+attach(#state{topologies = Topologies} = S) ->
+    Monitors = [
+        muster_cnode:register(discovery, Key, {stop, #{topology => Key}})
+     || #topology{key = Key} <- maps:values(Topologies)
+    ],
+    %% For the states of peers that refuse us; one monitor will do.
+    Monitor = muster_cnode:register(node, peers),
+    lists:foreach(fun(M) -> erlang:demonitor(M, [flush]) end, Monitors),
+    S#state{monitor = Monitor}.
+
+attach_later(#state{attach_ms = Ms} = S) ->
+    erlang:send_after(Ms, self(), attach),
+    S#state{monitor = undefined, attach_ms = min(2 * Ms, ?ATTACH_MAX_MS)}.
+
+%% Told once for each registration, and once after each restart.
+cnode_up(Generation, #state{generation = Generation, cnode = up} = S) ->
+    S;
+cnode_up(Generation, #state{topologies = Topologies} = S) ->
+    S1 = S#state{
+        cnode = up, generation = Generation, attach_ms = ?ATTACH_MIN_MS, warned = false
+    },
+    send_metadata(S1),
+    case S1#state.draining of
+        true -> S1;
+        false -> lists:foldl(fun start_topology/2, S1, maps:keys(Topologies))
+    end.
+
+cnode_down(starting, S) ->
+    S#state{cnode = starting};
+cnode_down(Reason, #state{connector = Connector, topologies = Topologies} = S) ->
+    muster_connector:cnode_down(Connector),
+    Pending = maps:map(
+        fun
+            (_, #topology{state = started} = T) -> T#topology{state = pending};
+            (_, T) -> T
+        end,
+        Topologies
+    ),
+    activated(fail_syncs(<<"the C node went down">>,
+        warn_once(Reason, S#state{cnode = {down, Reason}, topologies = Pending}))).
+
+warn_once(Reason, #state{warned = false} = S) when Reason =:= unavailable; Reason =:= not_started ->
+    ?LOG_WARNING("muster_discovery finds nothing: ~ts", [in_words(Reason)], ?LOG_META),
+    S#state{warned = true};
+warn_once(_, S) ->
+    S.
+
+start_topology(Name, #state{topologies = Topologies, generation = Generation} = S) ->
+    case Topologies of
+        #{Name := #topology{state = {missing, _}}} ->
+            S;
+        #{Name := #topology{spec = Spec, key = Key}} ->
+            muster_cnode:send_request(
+                {message, self(), {start, Generation, Name}},
+                discovery,
+                start,
+                #{
+                    topology => Key,
+                    strategy => maps:get(strategy, Spec),
+                    options => maps:get(options, Spec)
+                }
+            ),
+            S
+    end.
+
+reply({start, Generation, Name}, Result, #state{generation = Generation} = S) ->
+    #{Name := T} = S#state.topologies,
+    case Result of
+        {ok, _} ->
+            activated(put_topology(Name, T#topology{state = started}, S));
+        {error, Reason} when Reason =:= cnode_down; Reason =:= unavailable ->
+            S;
+        {error, Reason} when S#state.activation =/= undefined ->
+            activate({error, Reason}, S);
+        {error, Reason} ->
+            Text = text(Reason),
+            ?LOG_ERROR("muster_discovery: topology ~0tp cannot be started: ~ts", [Name, Text],
+                ?LOG_META),
+            erlang:send_after(?RETRY_MS, self(), {retry, Generation, Name}),
+            put_topology(Name, T#topology{state = {failed, Text}}, S)
+    end;
+reply({sync, Timer, Name}, {error, Reason}, S) ->
+    synced(Timer, Name, [text(Reason)], S);
+reply({sync, _, _}, {ok, _}, S) ->
+    %% Its event will tell.
+    S;
+reply(_, _, S) ->
+    S.
+
+%% start_link returns when each topology was accepted, or there is nobody to ask.
+activated(#state{activation = undefined} = S) ->
+    S;
+activated(#state{cnode = Cnode, topologies = Topologies} = S) ->
+    Pending = [T || #topology{state = pending} = T <- maps:values(Topologies)],
+    case {Pending, Cnode} of
+        {[], _} -> activate(ok, S);
+        {_, {down, Reason}} when Reason =:= unavailable; Reason =:= not_started -> activate(ok, S);
+        _ -> S
+    end.
+
+activate(Result, #state{activation = {From, Timer}} = S) ->
+    _ = erlang:cancel_timer(Timer),
+    gen_server:reply(From, Result),
+    S#state{activation = undefined}.
+
+%%% What the C node says
+
+cnode_event({found, Name}, Topology, S) ->
+    found(found, Name, Topology, S);
+cnode_event({unproven, Name, State, Text}, Topology, #state{options = Options} = S) ->
+    #{Topology := #topology{spec = #{named := Named}}} = S#state.topologies,
+    case lists:member(Name, Named) orelse maps:get(connect_unproven, Options) of
+        true -> found(unproven, Name, Topology, S);
+        false -> complain({peer, Name, State, Text}, S)
+    end;
+cnode_event({lost, Name, _Text}, Topology, #state{connector = Connector} = S) ->
+    muster_connector:lost(Connector, Name, Topology),
+    case existing(Name) of
+        none -> S;
+        Node -> news({lost, Node, Topology}, S)
+    end;
+cnode_event({metadata, Name, Version, Metadata}, _Topology, S) ->
+    case existing(Name) of
+        none -> S;
+        Node when is_map(Metadata) -> news({metadata, Node, Version, Metadata}, S)
+    end;
+cnode_event({sync, ok, #{duration_us := Us, listed := Listed}}, Name, S) ->
+    #{Name := T} = S#state.topologies,
+    sync_event(Name, ok, #{duration_us => Us, listed => Listed}, S),
+    S1 = put_topology(
+        Name, T#topology{last_sync = erlang:system_time(millisecond), last_error = undefined}, S
+    ),
+    answered(Name, [], count(syncs, 1, S1#state{
+        metrics = (S1#state.metrics)#{last_duration_us := Us}
+    }));
+cnode_event({sync, error, Text}, Name, S) ->
+    #{Name := #topology{last_error = Was} = T} = S#state.topologies,
+    sync_event(Name, error, #{reason => Text}, S),
+    Was =:= Text orelse
+        ?LOG_WARNING("muster_discovery: topology ~0tp: ~ts", [Name, Text], ?LOG_META),
+    S1 = put_topology(
+        Name, T#topology{last_error = Text, error_at = erlang:monotonic_time()}, S
+    ),
+    answered(Name, [Text], count(failures, 1, S1));
+cnode_event(_, _, S) ->
+    S.
+
+found(How, Name, Topology, #state{topologies = Topologies, connector = Connector} = S) ->
+    #{Topology := #topology{spec = #{filter := Filter}}} = Topologies,
+    [Alive | _] = binary:split(Name, <<"@">>),
+    case Filter(Alive) of
+        true ->
+            case How of
+                found -> muster_connector:found(Connector, Name, Topology);
+                unproven -> muster_connector:unproven(Connector, Name, Topology)
+            end,
+            news({found, binary_to_atom(Name, utf8), Topology}, S);
+        false ->
+            S
+    end.
+
+%% A peer that refuses us, or that we refuse, is named once for each reason.
+complain({peer, Name, State, Text}, #state{complaints = Complaints} = S) ->
+    Told = is_map_key({Name, State}, Complaints) orelse map_size(Complaints) >= ?COMPLAINTS_MAX,
+    case is_refusal(State) andalso not Told of
+        true ->
+            ?LOG_WARNING("muster_discovery: ~ts is not connected: ~ts ~ts", [Name, State, Text],
+                ?LOG_META),
+            S#state{complaints = Complaints#{{Name, State} => true}};
+        false ->
+            S
+    end;
+complain(_, S) ->
+    S.
+
+is_refusal(State) ->
+    lists:member(State, [
+        cookie_mismatch, name_mismatch, not_allowed, tls_required, unsupported_distribution,
+        flags_rejected
+    ]).
+
+sync_event(Name, Result, Details, #state{options = #{name := Server}}) ->
+    {Measurements, Metadata} = {maps:with([duration_us, listed], Details), maps:with([reason], Details)},
+    muster_telemetry:execute(
+        [muster, discovery, sync],
+        Measurements#{system_time => erlang:system_time()},
+        Metadata#{server => Server, topology => Name, result => Result}
+    ).
+
+%%% What the connector says
+
+connector_event({up, Node}, S) ->
+    introduce(Node, true, S),
+    news({up, Node}, S);
+connector_event({down, Node, Reason}, S) ->
+    news({down, Node, Reason}, S);
+connector_event({attempt, _, true, _}, S) ->
+    count(connects, 1, S);
+connector_event({attempt, _, held, _}, S) ->
+    count(held, 1, S);
+connector_event({attempt, Node, Result, _}, S) ->
+    ?LOG_INFO("muster_discovery: unable to connect to ~ts: ~0tp", [Node, Result], ?LOG_META),
+    count(connect_failures, 1, S).
+
+%%% Peers
+
+news(News, #state{peers = Peers} = S) ->
+    {Events, Peers1} = muster_peer_table:step(News, Peers),
+    S1 = lists:foldl(fun tell/2, S#state{peers = Peers1}, Events),
+    awaited(S1).
+
+tell(Event, #state{subscribers = Subscribers, options = #{name := Server}} = S) ->
+    maps:foreach(fun(Pid, _) -> Pid ! {muster_discovery, Event} end, Subscribers),
+    {Kind, Node, What} = Event,
+    Detail =
+        case Kind of
+            peer_down -> #{reason => What};
+            _ -> #{metadata => What}
+        end,
+    muster_telemetry:execute(
+        [muster, discovery, Kind],
+        #{system_time => erlang:system_time()},
+        Detail#{server => Server, node => Node}
+    ),
+    count(events, 1, S).
+
+await_peers(From, Min, Timeout, #state{peers = Peers, awaits = Awaits} = S) ->
+    case muster_peer_table:count(Peers) >= Min of
+        true ->
+            gen_server:reply(From, ok),
+            S;
+        false ->
+            Ref =
+                case Timeout of
+                    infinity -> make_ref();
+                    _ -> erlang:start_timer(Timeout, self(), await)
+                end,
+            S#state{awaits = Awaits#{Ref => {From, Min, Timeout}}}
+    end.
+
+awaited(#state{awaits = Awaits} = S) when map_size(Awaits) =:= 0 ->
+    S;
+awaited(#state{awaits = Awaits, peers = Peers} = S) ->
+    Count = muster_peer_table:count(Peers),
+    S#state{
+        awaits = maps:filter(
+            fun(Ref, {From, Min, _}) ->
+                Count >= Min andalso
+                    begin
+                        _ = erlang:cancel_timer(Ref),
+                        gen_server:reply(From, ok)
+                    end,
+                Count < Min
+            end,
+            Awaits
+        )
+    }.
+
+add_subscriber(Pid, #state{subscribers = Subscribers} = S) when is_map_key(Pid, Subscribers) ->
+    S;
+add_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
+    S#state{subscribers = Subscribers#{Pid => erlang:monitor(process, Pid)}}.
+
+remove_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
+    case maps:take(Pid, Subscribers) of
+        {Monitor, Rest} ->
+            erlang:demonitor(Monitor, [flush]),
+            S#state{subscribers = Rest};
+        error ->
+            S
+    end.
+
+%%% Own metadata, and talking to the peers' discovery
+
+own_metadata(User, #{capabilities := Capabilities}) ->
+    {ok, Read} = muster_discovery_options:metadata(User),
+    Texts = [<<"discovery">> | [iolist_to_binary(io_lib:format("~ts", [C])) || C <- Capabilities]],
+    Version =
+        case application:get_key(muster, vsn) of
+            {ok, Vsn} -> unicode:characters_to_binary(Vsn);
+            undefined -> <<"unknown">>
+        end,
+    Read#{
+        <<"muster_version">> => Version,
+        <<"capabilities">> => iolist_to_binary(lists:join(",", Texts))
+    }.
+
+%% Higher than before, also after a restart.
+new_version(Last) ->
+    max(Last + 1, erlang:system_time(microsecond)).
+
+announce(#state{version = Version, peers = Peers} = S) ->
+    S1 = S#state{version = new_version(Version)},
+    send_metadata(S1),
+    lists:foreach(fun(Node) -> introduce(Node, false, S1) end, muster_peer_table:ups(Peers)),
+    S1.
+
+send_metadata(#state{cnode = up, version = Version, metadata = Metadata}) ->
+    muster_cnode:cast(discovery, set_metadata, #{version => Version, metadata => Metadata});
+send_metadata(_) ->
+    ok.
+
+introduce(Node, Ask, #state{options = #{name := Name}} = S) ->
+    Names = lists:usort([Name || is_atom(Name)] ++ ?FACES),
+    Message = hello(Ask, S),
+    lists:foreach(fun(To) -> send({To, Node}, Message) end, Names).
+
+hello(Ask, #state{version = Version, metadata = Metadata, draining = Draining}) ->
+    {?TAG, ?PROTOCOL, hello, #{
+        from => self(), version => Version, metadata => Metadata, leaving => Draining, ask => Ask
+    }}.
+
+send(To, Message) ->
+    _ = erlang:send(To, Message, [noconnect, nosuspend]),
+    ok.
+
+from_peer(hello, #{from := From, version := Version, metadata := Metadata} = Hello, S) when
+    is_pid(From), node(From) =/= node(), is_integer(Version)
+->
+    Node = node(From),
+    Leaving = maps:get(leaving, Hello, false) =:= true,
+    maps:get(ask, Hello, false) =:= true andalso send(From, hello(false, S)),
+    %% Until the connector has told of the node, its word is too early: it is asked for then.
+    case
+        {muster_discovery_options:metadata(Metadata, 1024),
+            lists:member(Node, muster_peer_table:ups(S#state.peers))}
+    of
+        {{ok, Read}, true} ->
+            Was = muster_peer_table:is_leaving(Node, S#state.peers),
+            Was =:= Leaving orelse muster_connector:leaving(S#state.connector, Node, Leaving),
+            news({hello, Node, Version, Read, Leaving}, S);
+        _ ->
+            S
+    end;
+from_peer(_, _, S) ->
+    S.
+
+%%% Draining
+
+drain_or_resume(Draining, #state{draining = Draining} = S) ->
+    S;
+drain_or_resume(true, #state{topologies = Topologies, connector = Connector} = S) ->
+    muster_connector:pause(Connector),
+    S1 = maps:fold(
+        fun
+            (Name, #topology{state = started, key = Key} = T, Acc) ->
+                muster_cnode:cast(discovery, stop, #{topology => Key}),
+                put_topology(Name, T#topology{state = pending}, Acc);
+            (_, _, Acc) ->
+                Acc
+        end,
+        S#state{draining = true},
+        Topologies
+    ),
+    announce(S1);
+drain_or_resume(false, #state{topologies = Topologies, connector = Connector} = S) ->
+    muster_connector:resume(Connector),
+    S1 = announce(S#state{draining = false}),
+    case S1#state.cnode of
+        up -> lists:foldl(fun start_topology/2, S1, maps:keys(Topologies));
+        _ -> S1
+    end.
+
+%%% Sync
+
+begin_sync(From, Ms, #state{topologies = Topologies, syncs = Syncs} = S) ->
+    Started = [Name || {Name, #topology{state = started}} <- maps:to_list(Topologies)],
+    case Started of
+        [] ->
+            gen_server:reply(From, {error, {sync_failed, unhealthy(S)}}),
+            S;
+        _ ->
+            Timer = erlang:start_timer(Ms, self(), sync),
+            lists:foreach(
+                fun(Name) ->
+                    #{Name := #topology{key = Key}} = Topologies,
+                    muster_cnode:send_request(
+                        {message, self(), {sync, Timer, Name}}, discovery, sync, #{topology => Key}
+                    )
+                end,
+                Started
+            ),
+            S#state{syncs = Syncs#{Timer => {From, Ms, maps:from_keys(Started, true), []}}}
+    end.
+
+unhealthy(S) ->
+    case maps:get(status, health_of(S)) of
+        up -> <<"no topology runs">>;
+        {_, Reason} -> Reason
+    end.
+
+%% A topology's backend answered: whoever waits for it is one step further.
+answered(Name, Errors, #state{syncs = Syncs} = S) ->
+    lists:foldl(fun(Timer, Acc) -> synced(Timer, Name, Errors, Acc) end, S, maps:keys(Syncs)).
+
+synced(Timer, Name, Errors, #state{syncs = Syncs} = S) ->
+    case Syncs of
+        #{Timer := {From, Ms, #{Name := true} = Waiting, Known}} ->
+            Left = maps:remove(Name, Waiting),
+            All = Known ++ Errors,
+            case map_size(Left) of
+                0 ->
+                    _ = erlang:cancel_timer(Timer),
+                    gen_server:reply(From, sync_result(All)),
+                    S#state{syncs = maps:remove(Timer, Syncs)};
+                _ ->
+                    S#state{syncs = Syncs#{Timer := {From, Ms, Left, All}}}
+            end;
+        #{} ->
+            S
+    end.
+
+sync_result([]) -> ok;
+sync_result(Texts) -> {error, {sync_failed, joined(Texts)}}.
+
+fail_syncs(Text, #state{syncs = Syncs} = S) ->
+    maps:foreach(
+        fun(Timer, {From, _, _, _}) ->
+            _ = erlang:cancel_timer(Timer),
+            gen_server:reply(From, {error, {sync_failed, Text}})
+        end,
+        Syncs
+    ),
+    S#state{syncs = #{}}.
+
+%%% Health
+
+health_of(#state{topologies = Topologies, peers = Peers} = S) ->
+    All = maps:values(Topologies),
+    Errors = lists:sort([{At, Text} || #topology{last_error = Text, error_at = At} <- All, is_binary(Text)]),
+    Syncs = [At || #topology{last_sync = At} <- All, is_integer(At)],
+    #{
+        status => status_of(All, S),
+        last_sync_time =>
+            case Syncs of
+                [] -> undefined;
+                _ -> lists:max(Syncs)
+            end,
+        last_error =>
+            case Errors of
+                [] -> undefined;
+                _ -> element(2, lists:last(Errors))
+            end,
+        known_peers => muster_peer_table:count(Peers)
+    }.
+
+status_of([], #state{options = #{foreign := []}}) ->
+    {down, <<"no strategy was given">>};
+status_of([], _) ->
+    %% All of it is libcluster's.
+    up;
+status_of(_, #state{cnode = {down, Reason}}) when Reason =:= unavailable; Reason =:= not_started ->
+    {down, in_words(Reason)};
+status_of(_, #state{draining = true}) ->
+    {degraded, <<"the node is draining">>};
+status_of(Topologies, #state{cnode = Cnode}) ->
+    Dead = [Text || #topology{state = {State, Text}} <- Topologies, State =:= missing orelse State =:= failed],
+    Errors = [Text || #topology{state = started, last_error = Text} <- Topologies, is_binary(Text)],
+    case {Dead, Errors, Cnode} of
+        {_, _, _} when length(Dead) =:= length(Topologies) -> {down, joined(Dead)};
+        {_, _, {down, _}} -> {degraded, <<"the C node is being restarted">>};
+        {_, _, starting} -> {degraded, <<"the C node is starting">>};
+        {[], [], up} -> up;
+        _ -> {degraded, joined(Dead ++ Errors)}
+    end.
+
+topology_status(#topology{spec = #{strategy := Strategy, options := Options}, state = State} = T) ->
+    #{
+        strategy => Strategy,
+        options => public(Options),
+        run_state => State,
+        last_sync_time => T#topology.last_sync
+    }.
+
+in_words(unavailable) -> <<"there is no C node for this platform, or it is disabled">>;
+in_words(not_started) -> <<"the application muster is not started">>.
+
+%%% Helpers
+
+put_topology(Name, T, #state{topologies = Topologies} = S) ->
+    S#state{topologies = Topologies#{Name := T}}.
+
+count(What, N, #state{metrics = Metrics} = S) ->
+    S#state{metrics = maps:update_with(What, fun(Was) -> Was + N end, Metrics)}.
+
+existing(Node) when is_atom(Node) ->
+    Node;
+existing(Name) when is_binary(Name) ->
+    try
+        binary_to_existing_atom(Name, utf8)
+    catch
+        error:_ -> none
+    end.
+
+text({Kind, Text}) when is_atom(Kind), is_binary(Text) -> Text;
+text(Reason) -> unicode:characters_to_binary(io_lib:format("~0tp", [Reason])).
+
+joined(Texts) ->
+    unicode:characters_to_binary(lists:join("; ", Texts)).
+
+%% A topology's name for the C node: readable, and short enough for the protocol.
+key({Server, Name}) ->
+    Text = unicode:characters_to_binary(io_lib:format("~0tp/~0tp", [Server, Name])),
+    case byte_size(Text) =< ?KEY_MAX of
+        true -> Text;
+        false -> binary:encode_hex(erlang:md5(Text))
+    end.

@@ -1,0 +1,64 @@
+-module(muster_discovery_options_tests).
+-include_lib("proper/include/proper.hrl").
+-include_lib("eunit/include/eunit.hrl").
+
+-define(O, muster_discovery_options).
+
+argument_test_() ->
+    [
+        ?_assertEqual(Expected, ?O:argument(Name, Value))
+     || {Name, Value, Expected} <- [
+            {secret, <<"s">>, {ok, <<"s">>}}, {secret, "s", {ok, <<"s">>}},
+            {node_basename, app, {ok, <<"app">>}}, {port, 1, {ok, 1}},
+            {broadcast_only, true, {ok, true}}, {poll_interval, infinity, {ok, infinity}},
+            {mode, ip, {ok, ip}}, {mode, <<"hostname">>, {ok, hostname}},
+            {mode, <<"not an atom of this vm yet">>, {ok, <<"not an atom of this vm yet">>}},
+            {if_addr, {127, 0, 0, 1}, {ok, <<"127.0.0.1">>}},
+            {if_addr, {0, 0, 0, 0, 0, 0, 0, 1}, {ok, <<"::1">>}},
+            {nameservers, [{{8, 8, 8, 8}, 53}, {0, 0, 0, 0, 0, 0, 0, 1}],
+                {ok, [<<"8.8.8.8:53">>, <<"::1">>]}},
+            {nameservers, [{{0, 0, 0, 0, 0, 0, 0, 1}, 53}], {ok, [<<"[::1]:53">>]}},
+            {nodes, ['a@h', "b@h", <<"c@h">>], {ok, [<<"a@h">>, <<"b@h">>, <<"c@h">>]}},
+            {nodes, [], {ok, []}}, {secret, nil, none}, {secret, undefined, none},
+            {secret, {a, b}, error}, {secret, 1.5, error}, {nodes, [a | b], error},
+            {secret, self(), error}, {secret, [1114112], error}
+        ]
+    ].
+
+flat_and_topology_are_the_same_test() ->
+    {ok, #{topologies := [A]}} = ?O:read([{strategy, epmd}, {hosts, ['a@h']}, {name, x}], d),
+    {ok, #{topologies := [B]}} = ?O:read(#{topologies => [{epmd, epmd, #{hosts => ['a@h']}}]}, d),
+    Comparable = fun(T) -> maps:remove(filter, T) end,
+    ?assertEqual(Comparable(A), Comparable(B)),
+    ?assertMatch(
+        #{name := epmd, strategy := static, options := #{nodes := [<<"a@h">>]}, named := [<<"a@h">>]}, A
+    ).
+
+metadata_test_() ->
+    [
+        ?_assertEqual({ok, #{<<"a">> => <<"b">>}}, ?O:metadata(#{a => "b"})),
+        ?_assertMatch({error, {invalid_option, metadata, _, _}}, ?O:metadata(#{a => 1})),
+        ?_assertMatch({error, {invalid_option, metadata, _, _}}, ?O:metadata([])),
+        ?_assertMatch(
+            {error, {invalid_option, metadata, _, _}}, ?O:metadata(#{a => binary:copy(<<"x">>, 800)})
+        )
+    ].
+
+%% Whatever comes, the answer is a configuration or an error that names something.
+prop_read() ->
+    ?FORALL(Options, oneof([list({option_name(), term()}), term(), list(term())]), begin
+        try ?O:read(Options, d) of
+            {ok, #{topologies := T}} when is_list(T) -> true;
+            {error, {invalid_option, _, _, Expected}} when is_binary(Expected) -> true
+        catch
+            Class:Reason:Stack ->
+                io:format(user, "~p~n", [{Options, Class, Reason, Stack}]),
+                false
+        end
+    end).
+
+option_name() ->
+    oneof([name, strategy, topologies, connect, metadata, capabilities, nodes, hosts, secret, mode]).
+
+properties_test_() ->
+    {timeout, 60, ?_assert(proper:quickcheck(prop_read(), [{numtests, 1000}, quiet]))}.
