@@ -60,7 +60,6 @@ int muster_admission_take(struct muster_admission *admission, enum muster_admiss
     struct muster_token_bucket *total = &admission->total[class];
     /* Both or none: what one source may not have is not taken from the others. */
     if (!muster_token_bucket_has(own, now_ms) || !muster_token_bucket_has(total, now_ms)) {
-        admission->refused++;
         return 0;
     }
     muster_token_bucket_take(own, now_ms);

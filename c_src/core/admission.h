@@ -26,7 +26,6 @@ enum muster_admission_class { MUSTER_ADMISSION_FRESH, MUSTER_ADMISSION_REPEATED 
 
 struct muster_admission {
     uint8_t key[crypto_shorthash_KEYBYTES]; /* so that nobody can choose names that fall together */
-    uint64_t refused;
     struct muster_token_bucket total[MUSTER_ADMISSION_CLASSES];
     struct muster_token_bucket sources[MUSTER_ADMISSION_SOURCES][MUSTER_ADMISSION_CLASSES];
     uint32_t *names; /* fingerprints by hash; 0: none */

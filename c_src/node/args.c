@@ -30,15 +30,20 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
     case MUSTER_ARG_NODES:
         snprintf(out, size, "a list of node names as binaries");
         break;
+    case MUSTER_ARG_BINARIES:
+        snprintf(out, size, "a list of at most %d binaries of 1 to %lld bytes",
+                 MUSTER_ARG_BINARIES_MAX, (long long)arg->max);
+        break;
     case MUSTER_ARG_MAP:
         snprintf(out, size, "a map");
         break;
     }
 }
 
-/* Secrets are options too: what a cookie's value was is not repeated. */
+/* Secrets are options too, and maps may hold some: their values are not repeated. */
 static int is_secret(const struct muster_arg *arg) {
-    return strcmp(arg->name, "cookie") == 0;
+    return arg->type == MUSTER_ARG_MAP || strcmp(arg->name, "cookie") == 0 ||
+           strcmp(arg->name, "secret") == 0 || strcmp(arg->name, "old_secrets") == 0;
 }
 
 static int refuse(const struct muster_arg *arg, struct muster_slice value,
@@ -87,6 +92,22 @@ static int read_nodes(struct muster_reader *r, struct muster_name_list *list) {
     return 0;
 }
 
+static int read_binaries(struct muster_reader *r, int64_t max, struct muster_arg_binaries *list) {
+    int elements;
+    if (ei_decode_list_header(r->data, &r->at, &elements) != 0 ||
+        elements > MUSTER_ARG_BINARIES_MAX) {
+        return MUSTER_E_INVALID;
+    }
+    for (int i = 0; i < elements; i++) {
+        struct muster_slice *item = &list->items[i];
+        if (muster_read_binary(r, item) != 0 || item->len == 0 || (int64_t)item->len > max) {
+            return MUSTER_E_INVALID;
+        }
+    }
+    list->count = (unsigned)elements;
+    return 0;
+}
+
 static int read_value(struct muster_slice value, const struct muster_arg *arg) {
     struct muster_reader r = muster_reader(value);
     struct muster_slice bytes;
@@ -116,6 +137,8 @@ static int read_value(struct muster_slice value, const struct muster_arg *arg) {
         return read_choice(&r, arg);
     case MUSTER_ARG_NODES:
         return read_nodes(&r, arg->target);
+    case MUSTER_ARG_BINARIES:
+        return read_binaries(&r, arg->max, arg->target);
     case MUSTER_ARG_MAP:
         *(struct muster_slice *)arg->target = value;
         return muster_read_map(&r, &arity);

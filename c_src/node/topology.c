@@ -36,6 +36,26 @@ static int is_connected(const struct muster_found_node *node) {
     return node->peer->link != NULL;
 }
 
+static void tell_metadata(struct muster_found_node *node, struct muster_slice metadata) {
+    struct muster_topology *t = node->topology;
+    struct muster_topologies_owner *owner = &t->topologies->owner;
+    owner->on_metadata(owner->context, t, &node->name, node->metadata_version, metadata);
+}
+
+static void drop_pending_metadata(struct muster_found_node *node) {
+    free(node->metadata_pending);
+    node->metadata_pending = NULL;
+}
+
+static void keep_metadata(struct muster_found_node *node, struct muster_slice metadata) {
+    drop_pending_metadata(node);
+    node->metadata_pending = malloc(metadata.len);
+    if (node->metadata_pending != NULL) {
+        memcpy(node->metadata_pending, metadata.data, metadata.len);
+        node->metadata_pending_len = metadata.len;
+    }
+}
+
 /* Tells what the peer's state means for the node. */
 static void assess(struct muster_found_node *node) {
     struct muster_topology *t = node->topology;
@@ -44,6 +64,10 @@ static void assess(struct muster_found_node *node) {
         t->unproven -= !node->proven;
         node->proven = 1;
         owner->on_found(owner->context, t, &node->name);
+        if (node->metadata_pending != NULL) {
+            tell_metadata(node, muster_slice(node->metadata_pending, node->metadata_pending_len));
+            drop_pending_metadata(node);
+        }
     } else if (t->topologies->peers->no_dialling != MUSTER_PEER_IDLE && !node->told_unproven) {
         node->told_unproven = 1;
         owner->on_unproven(owner->context, t, node->peer);
@@ -64,6 +88,7 @@ static struct muster_found_node *add_node(struct muster_topology *t,
     }
     node->topology = t;
     node->name = *name;
+    node->metadata_version = -1;
     if (tsearch(node, &t->tree, compare) == NULL) {
         free(node);
         return NULL;
@@ -81,7 +106,7 @@ static struct muster_found_node *add_node(struct muster_topology *t,
     return node;
 }
 
-static int list_node(struct muster_topology *t, const struct muster_node_name *name,
+static int list_node(struct muster_topology *t, const struct muster_node_name *name, int confirmed,
                      uint64_t expires_ms) {
     struct muster_found_node *node = find_node(t, name);
     int is_new = node == NULL;
@@ -92,6 +117,7 @@ static int list_node(struct muster_topology *t, const struct muster_node_name *n
         return MUSTER_E_NOMEM;
     }
     node->listed = 1;
+    node->confirmed = confirmed || !is_new;
     node->heard_ms = now_ms(t);
     node->expires_ms = expires_ms;
     if (is_new) {
@@ -107,6 +133,7 @@ static void drop_node(struct muster_topology *t, struct muster_found_node **at) 
     t->count--;
     t->unproven -= !node->proven;
     muster_peers_unwant(node->peer);
+    drop_pending_metadata(node);
     free(node);
 }
 
@@ -126,6 +153,46 @@ static void sweep(struct muster_topology *t) {
     }
 }
 
+/* --- Names that may be made up --- */
+
+/* A dial ended without success, and nobody was told of the node. */
+static int has_failed(const struct muster_found_node *node) {
+    enum muster_peer_state state = node->peer->state;
+    return !node->proven && !node->told_unproven && node->expires_ms != 0 &&
+           state != MUSTER_PEER_IDLE && state != MUSTER_PEER_DIALING &&
+           state != MUSTER_PEER_CONNECTED;
+}
+
+/* Nobody heard of such a node from here, so nobody is told that it goes. */
+static void drop_hopeless(struct muster_topology *t) {
+    struct muster_found_node **at = &t->nodes;
+    while (*at != NULL) {
+        if (!(*at)->confirmed && has_failed(*at)) {
+            drop_node(t, at);
+        } else {
+            at = &(*at)->next;
+        }
+    }
+}
+
+static int goes_before(const struct muster_found_node *a, const struct muster_found_node *b) {
+    return a->confirmed != b->confirmed ? b->confirmed : a->heard_ms < b->heard_ms;
+}
+
+static int make_room(struct muster_topology *t) {
+    struct muster_found_node **goes = NULL;
+    for (struct muster_found_node **at = &t->nodes; *at != NULL; at = &(*at)->next) {
+        if (has_failed(*at) && (goes == NULL || goes_before(*at, *goes))) {
+            goes = at;
+        }
+    }
+    if (goes == NULL) {
+        return MUSTER_E_LIMIT;
+    }
+    drop_node(t, goes);
+    return 0;
+}
+
 /* --- For strategies --- */
 
 void muster_topology_set_state(struct muster_topology *topology, void *state) {
@@ -142,6 +209,31 @@ uv_loop_t *muster_topology_loop(const struct muster_topology *topology) {
 
 const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology) {
     return &topology->topologies->peers->beam;
+}
+
+struct muster_slice muster_topology_own_metadata(const struct muster_topology *topology,
+                                                 int64_t *version) {
+    *version = topology->topologies->metadata_version;
+    return muster_slice(topology->topologies->metadata, topology->topologies->metadata_len);
+}
+
+const struct muster_lookup_options *
+muster_topology_lookup_options(const struct muster_topology *topology) {
+    const struct muster_peers *peers = topology->topologies->peers;
+    return peers->started ? &peers->lookup_options : NULL;
+}
+
+unsigned muster_topology_size(const struct muster_topology *topology) {
+    int none_can = topology->topologies->peers->no_dialling != MUSTER_PEER_IDLE;
+    return none_can ? topology->count : topology->count - topology->unproven;
+}
+
+unsigned muster_topology_dials(const struct muster_topology *topology) {
+    unsigned dials = 0;
+    for (const struct muster_found_node *n = topology->nodes; n != NULL; n = n->next) {
+        dials += !n->proven && n->peer->dialling;
+    }
+    return dials;
 }
 
 void muster_topology_sync_begins(struct muster_topology *topology) {
@@ -172,10 +264,24 @@ void muster_topology_report(struct muster_topology *topology, struct muster_name
     }
     for (unsigned i = 0; i < names->count; i++) {
         if (!is_skipped(topology, &names->names[i])) {
-            list_node(topology, &names->names[i], 0);
+            list_node(topology, &names->names[i], 1, 0);
         }
     }
     sweep(topology);
+    sync_ended(topology, NULL);
+}
+
+void muster_topology_report_partial(struct muster_topology *topology,
+                                    const struct muster_name_list *names, const char *text) {
+    for (unsigned i = 0; i < names->count; i++) {
+        if (!is_skipped(topology, &names->names[i])) {
+            list_node(topology, &names->names[i], 1, 0);
+        }
+    }
+    sync_ended(topology, text);
+}
+
+void muster_topology_synced(struct muster_topology *topology) {
     sync_ended(topology, NULL);
 }
 
@@ -184,23 +290,28 @@ void muster_topology_failed(struct muster_topology *topology, const char *text) 
 }
 
 int muster_topology_heard(struct muster_topology *topology, const struct muster_node_name *name,
-                          uint64_t expire_ms) {
+                          int confirmed, uint64_t expire_ms) {
     if (is_skipped(topology, name)) {
         return 0;
     }
-    if (topology->unproven >= MUSTER_TOPOLOGY_UNPROVEN_MAX && find_node(topology, name) == NULL) {
+    if (topology->unproven >= MUSTER_TOPOLOGY_UNPROVEN_MAX && find_node(topology, name) == NULL &&
+        make_room(topology) != 0) {
         return MUSTER_E_LIMIT;
     }
-    return list_node(topology, name, now_ms(topology) + expire_ms);
+    return list_node(topology, name, confirmed, now_ms(topology) + expire_ms);
 }
 
 void muster_topology_metadata(struct muster_topology *topology, const struct muster_node_name *name,
                               int64_t version, struct muster_slice metadata) {
-    struct muster_topologies_owner *owner = &topology->topologies->owner;
     struct muster_found_node *node = find_node(topology, name);
-    if (node != NULL && version > node->metadata_version) {
-        node->metadata_version = version;
-        owner->on_metadata(owner->context, topology, name, version, metadata);
+    if (node == NULL || version <= node->metadata_version) {
+        return;
+    }
+    node->metadata_version = version;
+    if (node->proven) {
+        tell_metadata(node, metadata);
+    } else {
+        keep_metadata(node, metadata);
     }
 }
 
@@ -212,6 +323,7 @@ static void expire(struct muster_topology *t) {
             n->listed = 0;
         }
     }
+    drop_hopeless(t);
     sweep(t);
 }
 
@@ -252,8 +364,9 @@ void muster_topologies_peer_changed(struct muster_topologies *topologies,
 
 int muster_topologies_set_metadata(struct muster_topologies *topologies, int64_t version,
                                    struct muster_slice term) {
-    if (term.len > sizeof topologies->metadata) {
-        return MUSTER_E_LIMIT;
+    int error = muster_metadata_check(term);
+    if (error != 0) {
+        return error;
     }
     memcpy(topologies->metadata, term.data, term.len);
     topologies->metadata_len = term.len;

@@ -10,6 +10,7 @@
 
 #include <uv.h>
 
+#include "core/metadata.h"
 #include "core/name_list.h"
 #include "node/peers.h"
 #include "node/strategy.h"
@@ -18,7 +19,6 @@
 /* Nodes of one topology that are not proven yet; strangers can make up names, so there is an end to
  * it. */
 #define MUSTER_TOPOLOGY_UNPROVEN_MAX 512
-#define MUSTER_METADATA_MAX 1024
 
 struct muster_found_node {
     struct muster_found_node *next;
@@ -28,10 +28,13 @@ struct muster_found_node {
     int listed;
     int proven; /* since it was listed */
     int told_unproven;
+    int confirmed;       /* heard more than once, or with proof that the name is not made up */
     uint64_t heard_ms;   /* when it was last reported */
     uint64_t expires_ms; /* when it is no longer listed unless heard again; 0: a complete answer
                             decides */
-    int64_t metadata_version;
+    int64_t metadata_version;  /* -1: none yet */
+    uint8_t *metadata_pending; /* owned; told once the node is proven */
+    size_t metadata_pending_len;
 };
 
 struct muster_topology {
@@ -86,7 +89,7 @@ void muster_topologies_close(struct muster_topologies *topologies);
 /* To be told when a peer's state changes. */
 void muster_topologies_peer_changed(struct muster_topologies *topologies, struct muster_peer *peer);
 
-/* Takes the node's own metadata. Returns 0, or MUSTER_E_LIMIT when the term is too long. */
+/* Takes the node's own metadata. Returns 0, or what muster_metadata_check says. */
 int muster_topologies_set_metadata(struct muster_topologies *topologies, int64_t version,
                                    struct muster_slice term);
 
@@ -110,6 +113,22 @@ uv_loop_t *muster_topology_loop(const struct muster_topology *topology);
 /* The node's own BEAM, whose name is announced; empty text while there is no distribution. */
 const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology);
 
+/* What packets say about this node: a map of binaries as a term, empty while there is none, and its
+ * version. */
+struct muster_slice muster_topology_own_metadata(const struct muster_topology *topology,
+                                                 int64_t *version);
+
+/* How to ask an epmd, and by which resolver; NULL while there is no distribution. */
+const struct muster_lookup_options *
+muster_topology_lookup_options(const struct muster_topology *topology);
+
+/* How many nodes the cluster seems to have: those who proved themselves, or, where none can, all.
+ */
+unsigned muster_topology_size(const struct muster_topology *topology);
+
+/* How many nodes that are not proven are being dialled right now. */
+unsigned muster_topology_dials(const struct muster_topology *topology);
+
 /* A question to the backend goes out now: the time until the next report or failure is measured. */
 void muster_topology_sync_begins(struct muster_topology *topology);
 
@@ -124,16 +143,27 @@ void muster_topology_report(struct muster_topology *topology, struct muster_name
  * it. */
 void muster_topology_failed(struct muster_topology *topology, const char *text);
 
+/* The answer was incomplete, for the reason that `text` tells: the names in it are listed, nobody
+ * is let go, and the sync counts as failed. */
+void muster_topology_report_partial(struct muster_topology *topology,
+                                    const struct muster_name_list *names, const char *text);
+
+/* The backend works, as far as can be told without an answer: a heartbeat went out. */
+void muster_topology_synced(struct muster_topology *topology);
+
 /*
  * One node was heard of (gossip); it is let go when it was not heard for `expire_ms` and is not
- * connected. Returns 0, MUSTER_E_LIMIT when there are too many that have not proved themselves, or
- * MUSTER_E_NOMEM.
+ * connected. Unless it is `confirmed` (authentic, or heard before), it is dropped without a word as
+ * soon as a dial has failed and it was not heard again: strangers make up names.
+ *
+ * Where too many have not proved themselves, the one heard longest ago whose dials fail makes room,
+ * unconfirmed ones first. Returns 0, MUSTER_E_LIMIT when there is none such, or MUSTER_E_NOMEM.
  */
 int muster_topology_heard(struct muster_topology *topology, const struct muster_node_name *name,
-                          uint64_t expire_ms);
+                          int confirmed, uint64_t expire_ms);
 
 /* An authentic packet told this of the node, `metadata` being a checked map of binaries as a term.
- */
+ * It is passed on when the node is proven. */
 void muster_topology_metadata(struct muster_topology *topology, const struct muster_node_name *name,
                               int64_t version, struct muster_slice metadata);
 
