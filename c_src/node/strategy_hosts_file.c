@@ -64,7 +64,7 @@ static void end_round(struct hosts_file *h) {
     } else {
         snprintf(text, sizeof text, "%u of %u hosts gave no names: %s", h->failed_hosts,
                  h->hosts.count, h->failures);
-        muster_topology_report_partial(h->topology, &h->found, text);
+        muster_topology_failed(h->topology, text);
     }
 }
 
@@ -75,6 +75,15 @@ static void host_failed(struct hosts_file *h, unsigned index, const char *detail
              h->hosts.names[index], detail);
 }
 
+static void collect(struct hosts_file *h, unsigned index, const struct muster_name_list *names) {
+    for (unsigned i = 0; i < names->count; i++) {
+        if (muster_name_list_add(&h->found, &names->names[i]) != 0) {
+            host_failed(h, index, "too many nodes");
+            return;
+        }
+    }
+}
+
 static void ask_hosts(struct hosts_file *h);
 
 static void on_names(void *context, const struct muster_name_list *names, const char *detail) {
@@ -83,12 +92,9 @@ static void on_names(void *context, const struct muster_name_list *names, const 
     h->asking--;
     if (names == NULL) {
         host_failed(h, asked->index, detail);
-    }
-    for (unsigned i = 0; names != NULL && i < names->count; i++) {
-        if (muster_name_list_add(&h->found, &names->names[i]) != 0) {
-            host_failed(h, asked->index, "too many nodes");
-            break;
-        }
+    } else {
+        collect(h, asked->index, names);
+        muster_topology_report_part(h->topology, names); /* the others may take their time */
     }
     if (!h->starting) {
         ask_hosts(h);

@@ -257,28 +257,23 @@ static void sync_ended(struct muster_topology *t, const char *error) {
     owner->on_sync(owner->context, t, error);
 }
 
+void muster_topology_report_part(struct muster_topology *topology,
+                                 const struct muster_name_list *names) {
+    for (unsigned i = 0; i < names->count; i++) {
+        if (!is_skipped(topology, &names->names[i])) {
+            list_node(topology, &names->names[i], 1, 0);
+        }
+    }
+}
+
 void muster_topology_report(struct muster_topology *topology, struct muster_name_list *names) {
     muster_name_list_sort(names);
     for (struct muster_found_node *n = topology->nodes; n != NULL; n = n->next) {
         n->listed = muster_name_list_has(names, &n->name);
     }
-    for (unsigned i = 0; i < names->count; i++) {
-        if (!is_skipped(topology, &names->names[i])) {
-            list_node(topology, &names->names[i], 1, 0);
-        }
-    }
+    muster_topology_report_part(topology, names);
     sweep(topology);
     sync_ended(topology, NULL);
-}
-
-void muster_topology_report_partial(struct muster_topology *topology,
-                                    const struct muster_name_list *names, const char *text) {
-    for (unsigned i = 0; i < names->count; i++) {
-        if (!is_skipped(topology, &names->names[i])) {
-            list_node(topology, &names->names[i], 1, 0);
-        }
-    }
-    sync_ended(topology, text);
 }
 
 void muster_topology_synced(struct muster_topology *topology) {

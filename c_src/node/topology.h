@@ -143,10 +143,12 @@ void muster_topology_report(struct muster_topology *topology, struct muster_name
  * it. */
 void muster_topology_failed(struct muster_topology *topology, const char *text);
 
-/* The answer was incomplete, for the reason that `text` tells: the names in it are listed, nobody
- * is let go, and the sync counts as failed. */
-void muster_topology_report_partial(struct muster_topology *topology,
-                                    const struct muster_name_list *names, const char *text);
+/*
+ * Part of an answer: the names in it are listed now, nobody is let go. A report or a failure
+ * follows when the rest has come, or did not.
+ */
+void muster_topology_report_part(struct muster_topology *topology,
+                                 const struct muster_name_list *names);
 
 /* The backend works, as far as can be told without an answer: a heartbeat went out. */
 void muster_topology_synced(struct muster_topology *topology);
