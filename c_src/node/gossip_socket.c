@@ -3,13 +3,16 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uv.h>
 
 /* Room for the heartbeats of some thousand nodes while the loop is busy or a flood comes in. */
 #define RECEIVE_BUFFER (1 << 20)
+/* One datagram of any size for each place, of which pages are touched as they are used. */
+#define DATAGRAM_MAX 65536
+#define DATAGRAMS 16
 
 struct address_text {
     char text[INET_ADDRSTRLEN];
@@ -19,11 +22,6 @@ static struct address_text address_text(struct in_addr address) {
     struct address_text t;
     inet_ntop(AF_INET, &address, t.text, sizeof t.text);
     return t;
-}
-
-struct sockaddr_in muster_gossip_destination(const struct muster_gossip_endpoint *endpoint) {
-    return (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons(endpoint->port), .sin_addr = endpoint->to};
 }
 
 static int set(int fd, int level, int option, int value) {
@@ -160,13 +158,13 @@ static int set_up(int fd, const struct muster_gossip_endpoint *e, char *text, si
     return set(fd, SOL_SOCKET, SO_BROADCAST, 1) != 0 ? fail(socket_error, e, text, size) : 0;
 }
 
-int muster_gossip_socket_open(const struct muster_gossip_endpoint *endpoint, char *text,
-                              size_t size) {
+/* Returns the descriptor, or a negative errno with `text` filled in. */
+static int make_socket(const struct muster_gossip_endpoint *e, char *text, size_t size) {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        return fail(socket_error, endpoint, text, size);
+        return fail(socket_error, e, text, size);
     }
-    int error = set_up(fd, endpoint, text, size);
+    int error = set_up(fd, e, text, size);
     if (error != 0) {
         close(fd);
         return error;
@@ -174,8 +172,62 @@ int muster_gossip_socket_open(const struct muster_gossip_endpoint *endpoint, cha
     return fd;
 }
 
-void muster_gossip_send_error(const struct muster_gossip_endpoint *endpoint, int error, char *text,
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+    static char datagrams[DATAGRAMS * DATAGRAM_MAX];
+    (void)handle;
+    (void)suggested;
+    *buf = uv_buf_init(datagrams, sizeof datagrams);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    free(handle);
+}
+
+/* Hands the descriptor to libuv, which then owns it; it is closed on failure. */
+static int adopt(uv_loop_t *loop, int fd, uv_udp_recv_cb on_packet, uv_udp_t **udp) {
+    *udp = calloc(1, sizeof **udp);
+    if (*udp == NULL) {
+        close(fd);
+        return UV_ENOMEM;
+    }
+    uv_udp_init_ex(loop, *udp, AF_UNSPEC | UV_UDP_RECVMMSG);
+    int status = uv_udp_open(*udp, fd);
+    if (status != 0) {
+        close(fd);
+    } else {
+        status = uv_udp_recv_start(*udp, on_alloc, on_packet);
+    }
+    if (status != 0) {
+        uv_close((uv_handle_t *)*udp, on_closed);
+    }
+    return status;
+}
+
+int muster_gossip_socket_open(uv_loop_t *loop, const struct muster_gossip_endpoint *endpoint,
+                              uv_udp_recv_cb on_packet, void *context, uv_udp_t **udp, char *text,
                               size_t size) {
+    uv_udp_t *made;
+    int fd = make_socket(endpoint, text, size);
+    if (fd < 0) {
+        return fd;
+    }
+    int status = adopt(loop, fd, on_packet, &made);
+    if (status != 0) {
+        snprintf(text, size, "cannot use a UDP socket: %s", uv_strerror(status));
+        return status;
+    }
+    made->data = context;
+    *udp = made;
+    return 0;
+}
+
+void muster_gossip_socket_close(uv_udp_t *udp) {
+    uv_udp_recv_stop(udp);
+    uv_close((uv_handle_t *)udp, on_closed);
+}
+
+static void send_error(const struct muster_gossip_endpoint *endpoint, int error, char *text,
+                       size_t size) {
     struct address_text to = address_text(endpoint->to);
     switch (error) {
     case -ENETUNREACH:
@@ -208,4 +260,19 @@ void muster_gossip_send_error(const struct muster_gossip_endpoint *endpoint, int
         snprintf(text, size, "cannot send to %s, UDP port %u: %s", to.text, endpoint->port,
                  uv_strerror(error));
     }
+}
+
+int muster_gossip_socket_send(uv_udp_t *udp, const struct muster_gossip_endpoint *endpoint,
+                              struct muster_slice packet, char *text, size_t size) {
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(endpoint->port), .sin_addr = endpoint->to};
+    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)packet.data, (unsigned)packet.len);
+    int status = uv_udp_try_send(udp, &buf, 1, (const struct sockaddr *)&to);
+    if (status >= 0) {
+        return 0;
+    }
+    if (status != UV_EAGAIN) {
+        send_error(endpoint, status, text, size);
+    }
+    return status;
 }

@@ -7,7 +7,9 @@
 #define MUSTER_NODE_GOSSIP_SOCKET_H
 
 #include <netinet/in.h>
-#include <stddef.h>
+#include <uv.h>
+
+#include "core/bytes.h"
 
 struct muster_gossip_endpoint {
     struct in_addr to;           /* the group, or a broadcast address */
@@ -19,17 +21,20 @@ struct muster_gossip_endpoint {
 };
 
 /*
- * Makes a socket: non-blocking, bound and joined. Returns it, or a negative errno with `text`
+ * Opens a socket, bound and joined, and begins to receive. `on_packet` is called as libuv's, and
+ * the handle's `data` is `context`. Returns 0 and stores `*udp`, or a negative code with `text`
  * filled in. Does not block.
  */
-int muster_gossip_socket_open(const struct muster_gossip_endpoint *endpoint, char *text,
+int muster_gossip_socket_open(uv_loop_t *loop, const struct muster_gossip_endpoint *endpoint,
+                              uv_udp_recv_cb on_packet, void *context, uv_udp_t **udp, char *text,
                               size_t size);
 
-/* Where to send to. */
-struct sockaddr_in muster_gossip_destination(const struct muster_gossip_endpoint *endpoint);
+/* Nothing is received after this returns; the handle frees itself. */
+void muster_gossip_socket_close(uv_udp_t *udp);
 
-/* What a failed sending means; `error` is a negative errno. */
-void muster_gossip_send_error(const struct muster_gossip_endpoint *endpoint, int error, char *text,
-                              size_t size);
+/* Returns 0, UV_EAGAIN (no room in the system's queue), or another negative code with `text` filled
+ * in. */
+int muster_gossip_socket_send(uv_udp_t *udp, const struct muster_gossip_endpoint *endpoint,
+                              struct muster_slice packet, char *text, size_t size);
 
 #endif

@@ -26,11 +26,7 @@
 /* Names heard once are not dialled while so many dials are under way: names of hosts that do not
  * resolve must not fill the resolver's queue. */
 #define FRESH_DIALS_MAX 8
-#define SEND_ERROR_MAX 256
-/* One datagram of any size for each place, of which pages are touched as they are used. */
-#define DATAGRAM_MAX 65536
-#define DATAGRAMS 16
-
+#define ERROR_MAX 256
 #define COUNTERS(X)                                                                                \
     X(packets)       /* that came */                                                               \
     X(own)           /* this node's own */                                                         \
@@ -165,13 +161,6 @@ static void take_sealed(struct gossip *g, struct muster_slice packet) {
 
 static void socket_failed(struct gossip *g, const char *text);
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
-    static char datagrams[DATAGRAMS * DATAGRAM_MAX];
-    (void)handle;
-    (void)suggested;
-    *buf = uv_buf_init(datagrams, sizeof datagrams);
-}
-
 static void on_packet(uv_udp_t *udp, ssize_t n, const uv_buf_t *buf, const struct sockaddr *from,
                       unsigned flags) {
     struct gossip *g = udp->data;
@@ -196,14 +185,9 @@ static void on_packet(uv_udp_t *udp, ssize_t n, const uv_buf_t *buf, const struc
 
 /* --- The socket --- */
 
-static void on_udp_closed(uv_handle_t *handle) {
-    free(handle);
-}
-
 static void close_socket(struct gossip *g) {
     if (g->udp != NULL) {
-        uv_udp_recv_stop(g->udp);
-        uv_close((uv_handle_t *)g->udp, on_udp_closed);
+        muster_gossip_socket_close(g->udp);
         g->udp = NULL;
     }
 }
@@ -216,42 +200,14 @@ static void socket_failed(struct gossip *g, const char *text) {
     muster_topology_failed(g->topology, text);
 }
 
-/* Hands the descriptor to libuv, which then owns it; it is closed on failure. */
-static int adopt(struct gossip *g, int fd) {
-    uv_udp_t *udp = calloc(1, sizeof *udp);
-    if (udp == NULL) {
-        close(fd);
-        return UV_ENOMEM;
-    }
-    uv_udp_init_ex(muster_topology_loop(g->topology), udp, AF_UNSPEC | UV_UDP_RECVMMSG);
-    udp->data = g;
-    int status = uv_udp_open(udp, fd);
-    if (status != 0) {
-        close(fd);
-    } else {
-        status = uv_udp_recv_start(udp, on_alloc, on_packet);
-    }
-    if (status != 0) {
-        uv_close((uv_handle_t *)udp, on_udp_closed);
-        return status;
-    }
-    g->udp = udp;
-    return 0;
-}
-
 static int open_socket(struct gossip *g) {
-    char text[SEND_ERROR_MAX];
-    int fd = muster_gossip_socket_open(&g->endpoint, text, sizeof text);
-    if (fd < 0) {
+    char text[ERROR_MAX];
+    int error = muster_gossip_socket_open(muster_topology_loop(g->topology), &g->endpoint,
+                                          on_packet, g, &g->udp, text, sizeof text);
+    if (error != 0) {
         socket_failed(g, text);
-        return fd;
     }
-    int status = adopt(g, fd);
-    if (status != 0) {
-        socket_failed(g, uv_strerror(status));
-        return status;
-    }
-    return 0;
+    return error;
 }
 
 /* --- Saying --- */
@@ -265,29 +221,30 @@ static size_t build_sealed(struct gossip *g, uint8_t *out) {
     return muster_seal(out, &g->unsealer->keys[0], nonce, &content);
 }
 
+static size_t build(struct gossip *g, uint8_t *out) {
+    return g->unsealer != NULL ? build_sealed(g, out)
+                               : muster_gossip_build(out, muster_topology_own_name(g->topology));
+}
+
 static void send_heartbeat(struct gossip *g) {
     uint8_t packet[MUSTER_SEALED_BUILT_MAX];
-    struct sockaddr_in to = muster_gossip_destination(&g->endpoint);
-    size_t len = g->unsealer != NULL
-                     ? build_sealed(g, packet)
-                     : muster_gossip_build(packet, muster_topology_own_name(g->topology));
-    uv_buf_t buf = uv_buf_init((char *)packet, (unsigned)len);
+    char text[ERROR_MAX];
+    size_t len = build(g, packet);
     muster_topology_sync_begins(g->topology);
-    int status = uv_udp_try_send(g->udp, &buf, 1, (const struct sockaddr *)&to);
+    int status = muster_gossip_socket_send(g->udp, &g->endpoint, muster_slice(packet, len), text,
+                                           sizeof text);
     muster_gossip_pace_sent(&g->pace, muster_topology_size(g->topology), now_ms(g),
                             randombytes_random());
-    if (status == UV_EAGAIN) {
-        g->counters.send_dropped++;
-    } else if (status < 0) {
-        char text[SEND_ERROR_MAX];
-        muster_gossip_send_error(&g->endpoint, status, text, sizeof text);
-        g->counters.send_failures++;
-        g->announcing = 0; /* quickly again when it works again */
-        socket_failed(g, text);
-    } else {
+    if (status == 0) {
         g->counters.sent++;
         muster_backoff_reset(&g->backoff);
         muster_topology_synced(g->topology);
+    } else if (status == UV_EAGAIN) {
+        g->counters.send_dropped++;
+    } else {
+        g->counters.send_failures++;
+        g->announcing = 0; /* quickly again when it works again */
+        socket_failed(g, text);
     }
 }
 
@@ -382,6 +339,14 @@ static void sync_gossip(struct muster_topology *topology) {
     plan(g);
 }
 
+static void announce_gossip(struct muster_topology *topology) {
+    struct gossip *g = muster_topology_state(topology);
+    if (g->unsealer != NULL && g->announcing) {
+        muster_gossip_pace_answer(&g->pace, 0, now_ms(g), randombytes_random());
+        plan(g);
+    }
+}
+
 static void stop_gossip(struct muster_topology *topology) {
     struct gossip *g = muster_topology_state(topology);
     close_socket(g);
@@ -414,5 +379,6 @@ static void write_counters(const struct muster_topology *topology, struct muster
 const struct muster_strategy_type muster_strategy_gossip = {.name = "gossip",
                                                             .start = start_gossip,
                                                             .sync = sync_gossip,
+                                                            .announce = announce_gossip,
                                                             .stop = stop_gossip,
                                                             .write_counters = write_counters};

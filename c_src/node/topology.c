@@ -68,7 +68,8 @@ static void assess(struct muster_found_node *node) {
             tell_metadata(node, muster_slice(node->metadata_pending, node->metadata_pending_len));
             drop_pending_metadata(node);
         }
-    } else if (t->topologies->peers->no_dialling != MUSTER_PEER_IDLE && !node->told_unproven) {
+    } else if (t->topologies->peers->no_dialling != MUSTER_PEER_IDLE && node->confirmed &&
+               !node->told_unproven) {
         node->told_unproven = 1;
         owner->on_unproven(owner->context, t, node->peer);
     }
@@ -89,13 +90,14 @@ static struct muster_found_node *add_node(struct muster_topology *t,
     node->topology = t;
     node->name = *name;
     node->metadata_version = -1;
-    if (tsearch(node, &t->tree, compare) == NULL) {
+    /* Before the node can be found by its name: wanting may change the peer's state at once. */
+    node->peer = muster_peers_want(t->topologies->peers, name);
+    if (node->peer == NULL) {
         free(node);
         return NULL;
     }
-    node->peer = muster_peers_want(t->topologies->peers, name);
-    if (node->peer == NULL) {
-        tdelete(node, &t->tree, compare);
+    if (tsearch(node, &t->tree, compare) == NULL) {
+        muster_peers_unwant(node->peer);
         free(node);
         return NULL;
     }
@@ -116,11 +118,12 @@ static int list_node(struct muster_topology *t, const struct muster_node_name *n
     if (node == NULL) {
         return MUSTER_E_NOMEM;
     }
+    int is_news = is_new || (!node->confirmed && !node->proven);
     node->listed = 1;
     node->confirmed = confirmed || !is_new;
     node->heard_ms = now_ms(t);
     node->expires_ms = expires_ms;
-    if (is_new) {
+    if (is_news) {
         assess(node);
     }
     return 0;
@@ -155,12 +158,11 @@ static void sweep(struct muster_topology *t) {
 
 /* --- Names that may be made up --- */
 
-/* A dial ended without success, and nobody was told of the node. */
+/* A dial ended without success, or there are none. */
 static int has_failed(const struct muster_found_node *node) {
     enum muster_peer_state state = node->peer->state;
-    return !node->proven && !node->told_unproven && node->expires_ms != 0 &&
-           state != MUSTER_PEER_IDLE && state != MUSTER_PEER_DIALING &&
-           state != MUSTER_PEER_CONNECTED;
+    return !node->proven && node->expires_ms != 0 && state != MUSTER_PEER_IDLE &&
+           state != MUSTER_PEER_DIALING && state != MUSTER_PEER_CONNECTED;
 }
 
 /* Nobody heard of such a node from here, so nobody is told that it goes. */
@@ -179,6 +181,17 @@ static int goes_before(const struct muster_found_node *a, const struct muster_fo
     return a->confirmed != b->confirmed ? b->confirmed : a->heard_ms < b->heard_ms;
 }
 
+/* Only those who heard of it are told that it goes. */
+static void drop_for_room(struct muster_topology *t, struct muster_found_node **at) {
+    struct muster_topologies_owner *owner = &t->topologies->owner;
+    struct muster_node_name name = (*at)->name;
+    int was_told = (*at)->told_unproven;
+    drop_node(t, at);
+    if (was_told) {
+        owner->on_lost(owner->context, t, &name, "not proven, and made room for another");
+    }
+}
+
 static int make_room(struct muster_topology *t) {
     struct muster_found_node **goes = NULL;
     for (struct muster_found_node **at = &t->nodes; *at != NULL; at = &(*at)->next) {
@@ -189,7 +202,7 @@ static int make_room(struct muster_topology *t) {
     if (goes == NULL) {
         return MUSTER_E_LIMIT;
     }
-    drop_node(t, goes);
+    drop_for_room(t, goes);
     return 0;
 }
 
@@ -366,6 +379,11 @@ int muster_topologies_set_metadata(struct muster_topologies *topologies, int64_t
     memcpy(topologies->metadata, term.data, term.len);
     topologies->metadata_len = term.len;
     topologies->metadata_version = version;
+    for (struct muster_topology *t = topologies->first; t != NULL; t = t->next) {
+        if (t->type->announce != NULL) {
+            t->type->announce(t);
+        }
+    }
     return 0;
 }
 

@@ -127,8 +127,9 @@ class Namespace:
 class CNode:
     """A C node beside a BEAM called `name` (which need not be there)."""
 
-    def __init__(self, ns, name, distributed=True):
+    def __init__(self, ns, name, distributed=True, transport="tcp"):
         self.name = name.encode()
+        self.transport = transport
         self.process = ns.popen([NODE, "--port"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.changed = threading.Condition()
         self.events = []  # (monotonic time, key, event)
@@ -146,7 +147,8 @@ class CNode:
     def distribution(self):
         alive, host = self.name.split(b"@")
         return {Atom("name"): alive + b"-muster@" + host, Atom("cookie"): COOKIE.encode(),
-                Atom("beam"): self.name, Atom("listen_ip"): b"127.0.0.1"}
+                Atom("beam"): self.name, Atom("listen_ip"): b"127.0.0.1",
+                Atom("transport"): Atom(self.transport)}
 
     def _send(self, term):
         frame = etf.encode(term)
@@ -222,10 +224,11 @@ class CNode:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def stop(self):
-        """End of file: the C node leaves in order. Returns its exit code."""
+        """End of file: the C node leaves in order (with a sanitizer: and has leaked nothing)."""
         self.process.stdin.close()
         try:
-            return self.process.wait(5)
+            code = self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGKILL)
-            return self.process.wait()
+            code = self.process.wait()
+        assert code == 0, f"{self.name} ended with {code}"
