@@ -57,8 +57,12 @@ size_t muster_seal(uint8_t *out, const struct muster_seal_key *key, const uint8_
     return len;
 }
 
+int muster_sealed_recognize(struct muster_slice packet) {
+    return packet.len >= sizeof magic && memcmp(packet.data, magic, sizeof magic) == 0;
+}
+
 static enum muster_unseal_verdict check_header(struct muster_slice packet) {
-    if (packet.len < sizeof magic || memcmp(packet.data, magic, sizeof magic) != 0) {
+    if (!muster_sealed_recognize(packet)) {
         return MUSTER_UNSEAL_MALFORMED;
     }
     if (packet.len < SEALED_AT + TAG_SIZE || packet.len < muster_get16(packet.data + LENGTH_AT)) {

@@ -61,6 +61,9 @@ struct muster_sealed {
 size_t muster_seal(uint8_t *out, const struct muster_seal_key *key, const uint8_t *nonce,
                    const struct muster_sealed *content);
 
+/* Whether it is one of ours by its first bytes, whatever the secret. */
+int muster_sealed_recognize(struct muster_slice packet);
+
 /* What became of a packet that came, as X(constant, counter's name). */
 #define MUSTER_UNSEAL_VERDICTS(X)                                                                  \
     X(ACCEPTED, accepted)                                                                          \

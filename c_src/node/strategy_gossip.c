@@ -14,6 +14,7 @@
 #include "core/gossip_pace.h"
 #include "core/sealed.h"
 #include "node/gossip_options.h"
+#include "node/log.h"
 #include "node/strategy.h"
 #include "node/topology.h"
 
@@ -27,11 +28,14 @@
  * resolve must not fill the resolver's queue. */
 #define FRESH_DIALS_MAX 8
 #define ERROR_MAX 256
+/* How often the log tells of packets that point at a wrong setting somewhere. */
+#define COMPLAINT_INTERVAL_MS 60000
 #define COUNTERS(X)                                                                                \
     X(packets)       /* that came */                                                               \
     X(own)           /* this node's own */                                                         \
     X(early)         /* came before this node had a name, and was not looked at */                 \
     X(unsealed)      /* libcluster's, where only sealed ones are believed */                       \
+    X(sealed)        /* sealed ones, where there is no secret */                                   \
     X(rate_limited)  /* names that were not dialled: no budget */                                  \
     X(heard)         /* names, again or for the first time */                                      \
     X(heard_new)     /* names for the first time */                                                \
@@ -50,7 +54,8 @@ struct gossip {
     uv_timer_t timer;
     uint64_t interval_ms, expire_ms;
     uint64_t retry_at_ms; /* while there is no socket */
-    int announcing;       /* this node has a name, and the pace runs */
+    uint64_t complain_at_ms;
+    int announcing; /* this node has a name, and the pace runs */
     struct {
 #define X(name) uint64_t name;
         COUNTERS(X)
@@ -83,6 +88,14 @@ static void plan(struct gossip *g) {
 
 /* --- Hearing --- */
 
+/* Nodes that do not hear each other for such a reason would leave no other trace. */
+static void complain(struct gossip *g, const char *text) {
+    if (now_ms(g) >= g->complain_at_ms) {
+        g->complain_at_ms = now_ms(g) + COMPLAINT_INTERVAL_MS;
+        muster_log(MUSTER_WARNING, "gossip %.*s: %s", g->topology->key_len, g->topology->key, text);
+    }
+}
+
 static int is_own(const struct gossip *g, const struct muster_node_name *name) {
     return muster_node_name_equal(name, muster_topology_own_name(g->topology));
 }
@@ -112,6 +125,11 @@ static struct muster_slice source_of(const struct sockaddr *from) {
 /* Anybody may have sent it, under any address: new names pass only as far as there is budget. */
 static void take_plain(struct gossip *g, struct muster_slice packet, const struct sockaddr *from) {
     struct muster_node_name name;
+    if (muster_sealed_recognize(packet)) {
+        g->counters.sealed++;
+        complain(g, "sealed packets come in, but this node has no secret");
+        return;
+    }
     if (muster_gossip_parse(packet, &name) != 0 || muster_node_name_is_cnode(&name)) {
         g->counters.verdicts[MUSTER_UNSEAL_MALFORMED]++;
         return;
@@ -142,9 +160,16 @@ static void take_sealed(struct gossip *g, struct muster_slice packet) {
     enum muster_unseal_verdict verdict = muster_unseal(g->unsealer, packet, unix_ms(), &content);
     if (verdict == MUSTER_UNSEAL_MALFORMED && muster_gossip_parse(packet, &name) == 0) {
         g->counters.unsealed++;
+        complain(g, "packets without a seal come in; with a secret they are not believed");
         return;
     }
     g->counters.verdicts[verdict]++;
+    if (verdict == MUSTER_UNSEAL_WRONG_KEY) {
+        complain(g, "packets come in that were sealed with a secret not known here");
+    } else if (verdict == MUSTER_UNSEAL_STALE) {
+        complain(g,
+                 "packets come in whose time is off by more than clock_window_ms: set the clocks");
+    }
     if (verdict != MUSTER_UNSEAL_ACCEPTED) {
         return;
     }

@@ -261,6 +261,8 @@ def rotation(ns):
     check("other keys are refused and counted", wrong and A not in b.listed() and
           C not in a.listed() + b.listed(), f"{a.counters()['wrong_key']} by a, "
           f"{b.counters()['wrong_key']} by b")
+    logged = [text for node in (a, b) for text in node.logs if "not known here" in text]
+    check("and the log says so once a minute", len(logged) == 2, logged[:1])
     b.start("gossip", {"secret": new, "interval_ms": 300})
     check("then all speak the new one", b.saw_node("found", A, 2))
     for node in (a, b, c):
@@ -296,7 +298,7 @@ def taken_port(ns):
 
 
 def no_route(_):
-    with_none = Namespace("muster-gossip-2", multicast=False)
+    with_none = Namespace(f"mgossip{os.getpid()}b", multicast=False)
     try:
         a = CNode(with_none, A)
         a.start("gossip", {})
@@ -515,7 +517,7 @@ CHECKS = [found_and_kept, lost_and_expire, libcluster_packets, single_node_mode,
 def main():
     wanted = sys.argv[1:]
     began = time.monotonic()
-    ns = Namespace("muster-gossip-1")
+    ns = Namespace(f"mgossip{os.getpid()}")
     try:
         ns.epmd()
         for name in (A, B, C, D):

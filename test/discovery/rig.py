@@ -134,6 +134,7 @@ class CNode:
         self.changed = threading.Condition()
         self.events = []  # (monotonic time, key, event)
         self.replies = {}
+        self.logs = []
         self.calls = 0
         self.greeting = None
         threading.Thread(target=self._read, daemon=True).start()
@@ -164,6 +165,8 @@ class CNode:
                     self.events.append((time.monotonic(), term[2], term[3]))
                 elif term[0] == "reply":
                     self.replies[term[1]] = term[2]
+                elif term[0] == "log":
+                    self.logs.append(term[2].decode())
                 elif term[0] in ("hello", "refused"):
                     self.greeting = term
                 self.changed.notify_all()
