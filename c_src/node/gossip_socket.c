@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,10 +161,11 @@ static int set_up(int fd, const struct muster_gossip_endpoint *e, char *text, si
 
 /* Returns the descriptor, or a negative errno with `text` filled in. */
 static int make_socket(const struct muster_gossip_endpoint *e, char *text, size_t size) {
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
     if (fd < 0) {
         return fail(socket_error, e, text, size);
     }
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
     int error = set_up(fd, e, text, size);
     if (error != 0) {
         close(fd);

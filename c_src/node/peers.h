@@ -10,6 +10,7 @@
 #include "core/backoff.h"
 #include "core/node_name.h"
 #include "core/peer_state.h"
+#include "core/token_bucket.h"
 #include "node/cookies.h"
 #include "node/link.h"
 #include "node/lookup.h"
@@ -22,12 +23,15 @@
 #define MUSTER_PEERS_DIALS_MAX 256
 /* Connections that have not yet proved who they are. */
 #define MUSTER_PEERS_HANDSHAKES_MAX 128
+/* Dials a second, after the first, of peers that are wanted by hearsay only. */
+#define MUSTER_PEERS_DOUBTFUL_RETRIES_PER_S 20
 
 struct muster_peer {
     struct muster_peer *next, *previous;
     struct muster_peers *peers;
     struct muster_node_name name;
     unsigned wanted;
+    unsigned doubts; /* wants by mere hearsay, of a name that may be made up */
     enum muster_peer_state state;
     const char *detail; /* static text on the state */
     uint64_t since_ms;
@@ -64,6 +68,7 @@ struct muster_peers {
     unsigned count;
     unsigned dials;      /* under way */
     unsigned handshakes; /* incoming, not yet up */
+    struct muster_token_bucket doubtful_retries;
     uv_tcp_t *listener;
     uint16_t listen_port;
 };

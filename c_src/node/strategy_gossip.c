@@ -100,12 +100,13 @@ static int is_own(const struct gossip *g, const struct muster_node_name *name) {
     return muster_node_name_equal(name, muster_topology_own_name(g->topology));
 }
 
-static void hear(struct gossip *g, const struct muster_node_name *name, int confirmed) {
+static void hear(struct gossip *g, const struct muster_node_name *name,
+                 enum muster_hearing hearing) {
     unsigned nodes = muster_topology_size(g->topology);
     uint64_t patience = EXPIRE_INTERVALS * muster_gossip_pace_interval(&g->pace, nodes);
     uint64_t expire_ms = patience > g->expire_ms ? patience : g->expire_ms;
     int is_new = !muster_topology_knows(g->topology, name);
-    if (muster_topology_heard(g->topology, name, confirmed, expire_ms) != 0) {
+    if (muster_topology_heard(g->topology, name, hearing, expire_ms) != 0) {
         g->counters.rate_limited++;
         return;
     }
@@ -140,7 +141,7 @@ static void take_plain(struct gossip *g, struct muster_slice packet, const struc
         return;
     }
     if (muster_topology_knows(g->topology, &name)) {
-        hear(g, &name, 1);
+        hear(g, &name, MUSTER_HEARD_AGAIN);
         return;
     }
     enum muster_admission_class class = muster_admission_hear(&g->admission, &name);
@@ -150,7 +151,7 @@ static void take_plain(struct gossip *g, struct muster_slice packet, const struc
         g->counters.rate_limited++;
         return;
     }
-    hear(g, &name, class == MUSTER_ADMISSION_REPEATED);
+    hear(g, &name, class == MUSTER_ADMISSION_REPEATED ? MUSTER_HEARD_AGAIN : MUSTER_HEARD_ONCE);
 }
 
 /* Who sealed it knows the secret: no budgets, and what it says of its node is believed. */
@@ -177,7 +178,7 @@ static void take_sealed(struct gossip *g, struct muster_slice packet) {
         g->counters.own++;
         return;
     }
-    hear(g, &content.name, 1);
+    hear(g, &content.name, MUSTER_HEARD_AUTHENTIC);
     if (content.metadata.len > 0) {
         muster_topology_metadata(g->topology, &content.name, content.metadata_version,
                                  content.metadata);

@@ -56,6 +56,20 @@ static void keep_metadata(struct muster_found_node *node, struct muster_slice me
     }
 }
 
+static void begin_doubting(struct muster_found_node *node) {
+    node->doubtful = 1;
+    node->peer->doubts++;
+    node->topology->doubtful++;
+}
+
+static void end_doubting(struct muster_found_node *node) {
+    if (node->doubtful) {
+        node->doubtful = 0;
+        node->peer->doubts--;
+        node->topology->doubtful--;
+    }
+}
+
 /* Tells what the peer's state means for the node. */
 static void assess(struct muster_found_node *node) {
     struct muster_topology *t = node->topology;
@@ -63,6 +77,7 @@ static void assess(struct muster_found_node *node) {
     if (node->peer->state == MUSTER_PEER_CONNECTED) {
         t->unproven -= !node->proven;
         node->proven = 1;
+        end_doubting(node);
         owner->on_found(owner->context, t, &node->name);
         if (node->metadata_pending != NULL) {
             tell_metadata(node, muster_slice(node->metadata_pending, node->metadata_pending_len));
@@ -108,8 +123,8 @@ static struct muster_found_node *add_node(struct muster_topology *t,
     return node;
 }
 
-static int list_node(struct muster_topology *t, const struct muster_node_name *name, int confirmed,
-                     uint64_t expires_ms) {
+static int list_node(struct muster_topology *t, const struct muster_node_name *name,
+                     enum muster_hearing hearing, uint64_t expires_ms) {
     struct muster_found_node *node = find_node(t, name);
     int is_new = node == NULL;
     if (is_new) {
@@ -120,9 +135,12 @@ static int list_node(struct muster_topology *t, const struct muster_node_name *n
     }
     int is_news = is_new || (!node->confirmed && !node->proven);
     node->listed = 1;
-    node->confirmed = confirmed || !is_new;
+    node->confirmed = hearing != MUSTER_HEARD_ONCE || !is_new;
     node->heard_ms = now_ms(t);
     node->expires_ms = expires_ms;
+    if (is_new && hearing != MUSTER_HEARD_AUTHENTIC) {
+        begin_doubting(node);
+    }
     if (is_news) {
         assess(node);
     }
@@ -135,6 +153,7 @@ static void drop_node(struct muster_topology *t, struct muster_found_node **at) 
     tdelete(node, &t->tree, compare);
     t->count--;
     t->unproven -= !node->proven;
+    end_doubting(node);
     muster_peers_unwant(node->peer);
     drop_pending_metadata(node);
     free(node);
@@ -274,7 +293,7 @@ void muster_topology_report_part(struct muster_topology *topology,
                                  const struct muster_name_list *names) {
     for (unsigned i = 0; i < names->count; i++) {
         if (!is_skipped(topology, &names->names[i])) {
-            list_node(topology, &names->names[i], 1, 0);
+            list_node(topology, &names->names[i], MUSTER_HEARD_AUTHENTIC, 0);
         }
     }
 }
@@ -297,16 +316,21 @@ void muster_topology_failed(struct muster_topology *topology, const char *text) 
     sync_ended(topology, text);
 }
 
+static int is_full(const struct muster_topology *t, enum muster_hearing hearing) {
+    return hearing == MUSTER_HEARD_AUTHENTIC ? t->unproven >= MUSTER_TOPOLOGY_UNPROVEN_MAX
+                                             : t->doubtful >= MUSTER_TOPOLOGY_DOUBTFUL_MAX;
+}
+
 int muster_topology_heard(struct muster_topology *topology, const struct muster_node_name *name,
-                          int confirmed, uint64_t expire_ms) {
+                          enum muster_hearing hearing, uint64_t expire_ms) {
     if (is_skipped(topology, name)) {
         return 0;
     }
-    if (topology->unproven >= MUSTER_TOPOLOGY_UNPROVEN_MAX && find_node(topology, name) == NULL &&
+    if (is_full(topology, hearing) && find_node(topology, name) == NULL &&
         make_room(topology) != 0) {
         return MUSTER_E_LIMIT;
     }
-    return list_node(topology, name, confirmed, now_ms(topology) + expire_ms);
+    return list_node(topology, name, hearing, now_ms(topology) + expire_ms);
 }
 
 void muster_topology_metadata(struct muster_topology *topology, const struct muster_node_name *name,

@@ -19,6 +19,8 @@
 /* Nodes of one topology that are not proven yet; strangers can make up names, so there is an end to
  * it. */
 #define MUSTER_TOPOLOGY_UNPROVEN_MAX 512
+/* Of these, known by hearsay only. */
+#define MUSTER_TOPOLOGY_DOUBTFUL_MAX 128
 
 struct muster_found_node {
     struct muster_found_node *next;
@@ -29,6 +31,7 @@ struct muster_found_node {
     int proven; /* since it was listed */
     int told_unproven;
     int confirmed;       /* heard more than once, or with proof that the name is not made up */
+    int doubtful;        /* known by hearsay only, and not proven since */
     uint64_t heard_ms;   /* when it was last reported */
     uint64_t expires_ms; /* when it is no longer listed unless heard again; 0: a complete answer
                             decides */
@@ -44,7 +47,7 @@ struct muster_topology {
     void *state; /* the strategy's */
     struct muster_found_node *nodes;
     void *tree; /* the nodes by name, for tsearch */
-    unsigned count, unproven;
+    unsigned count, unproven, doubtful;
     uint64_t sync_began_ns;
     uint64_t last_duration_us;
     uint64_t last_sync_ms; /* 0: never yet */
@@ -153,16 +156,23 @@ void muster_topology_report_part(struct muster_topology *topology,
 /* The backend works, as far as can be told without an answer: a heartbeat went out. */
 void muster_topology_synced(struct muster_topology *topology);
 
+/* What a name that was heard is worth. */
+enum muster_hearing {
+    MUSTER_HEARD_ONCE,      /* anybody may have said it */
+    MUSTER_HEARD_AGAIN,     /* likewise, but it was said before */
+    MUSTER_HEARD_AUTHENTIC, /* by one who knows the secret */
+};
+
 /*
  * One node was heard of (gossip); it is let go when it was not heard for `expire_ms` and is not
- * connected. Unless it is `confirmed` (authentic, or heard before), it is dropped without a word as
- * soon as a dial has failed and it was not heard again: strangers make up names.
+ * connected. One heard once is dropped without a word as soon as a dial has failed and it was not
+ * heard again: strangers make up names.
  *
  * Where too many have not proved themselves, the one heard longest ago whose dials fail makes room,
- * unconfirmed ones first. Returns 0, MUSTER_E_LIMIT when there is none such, or MUSTER_E_NOMEM.
+ * those heard once first. Returns 0, MUSTER_E_LIMIT when there is none such, or MUSTER_E_NOMEM.
  */
 int muster_topology_heard(struct muster_topology *topology, const struct muster_node_name *name,
-                          int confirmed, uint64_t expire_ms);
+                          enum muster_hearing hearing, uint64_t expire_ms);
 
 /* An authentic packet told this of the node, `metadata` being a checked map of binaries as a term.
  * It is passed on when the node is proven. */
