@@ -46,8 +46,9 @@ void muster_admission_close(struct muster_admission *admission) {
 enum muster_admission_class muster_admission_hear(struct muster_admission *admission,
                                                   const struct muster_node_name *name) {
     uint64_t h = hash(admission, name->text, name->len);
-    uint32_t *slot = &admission->names[h % MUSTER_ADMISSION_NAMES];
-    uint32_t fingerprint = (uint32_t)(h >> 32) | 1;
+    uint16_t *slot = &admission->names[h % MUSTER_ADMISSION_NAMES];
+    uint16_t fingerprint = (uint16_t)(h >> 48);
+    fingerprint = fingerprint != 0 ? fingerprint : 1;
     int heard = *slot == fingerprint;
     *slot = fingerprint;
     return heard ? MUSTER_ADMISSION_REPEATED : MUSTER_ADMISSION_FRESH;

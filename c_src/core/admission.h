@@ -14,7 +14,7 @@
 
 /* Names remembered: a stranger must make up as many to have a real one forgotten, on average. 1 MB,
  * of which pages are touched as names are heard. */
-#define MUSTER_ADMISSION_NAMES (1u << 18)
+#define MUSTER_ADMISSION_NAMES (1u << 19)
 /* Budgets of sources; addresses that fall together share one. */
 #define MUSTER_ADMISSION_SOURCES 256
 /* A budget's burst, in seconds of its rate. */
@@ -28,7 +28,8 @@ struct muster_admission {
     uint8_t key[crypto_shorthash_KEYBYTES]; /* so that nobody can choose names that fall together */
     struct muster_token_bucket total[MUSTER_ADMISSION_CLASSES];
     struct muster_token_bucket sources[MUSTER_ADMISSION_SOURCES][MUSTER_ADMISSION_CLASSES];
-    uint32_t *names; /* fingerprints by hash; 0: none */
+    uint16_t
+        *names; /* fingerprints by hash; 0: none. A made-up name seems heard 1 time in 65,536 */
 };
 
 /*
