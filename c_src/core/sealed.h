@@ -32,7 +32,7 @@
 #define MUSTER_SEALED_READ_MAX 2048
 
 /* The secret in use and old ones that are still accepted. */
-#define MUSTER_SEAL_KEYS_MAX 9
+#define MUSTER_SEAL_KEYS_MAX 17
 
 struct muster_seal_key {
     uint8_t id[MUSTER_SEAL_ID_SIZE];

@@ -40,24 +40,46 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
     }
 }
 
-/* Secrets are options too, and maps may hold some: their values are not repeated. */
+/* Secrets are options too: what their values were is not repeated. */
 static int is_secret(const struct muster_arg *arg) {
-    return arg->type == MUSTER_ARG_MAP || strcmp(arg->name, "cookie") == 0 ||
-           strcmp(arg->name, "secret") == 0 || strcmp(arg->name, "old_secrets") == 0;
+    return strcmp(arg->name, "cookie") == 0 || strstr(arg->name, "secret") != NULL;
+}
+
+static int is_printable(struct muster_slice text) {
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < ' ' || text.data[i] > '~') {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Not by ei_s_print_term: it prints a big integer into 2,000 bytes of stack, however big it is. */
+static void print(struct muster_slice value, char *out, size_t size) {
+    struct muster_reader r = muster_reader(value);
+    char atom[MUSTER_ATOM_SIZE];
+    struct muster_slice bytes;
+    int64_t integer;
+    if (muster_read_integer(&r, &integer) == 0) {
+        snprintf(out, size, "%lld", (long long)integer);
+    } else if (muster_read_atom(&r, atom) == 0) {
+        snprintf(out, size, "%.150s", atom);
+    } else if (muster_read_binary(&r, &bytes) == 0 && bytes.len < size && is_printable(bytes)) {
+        snprintf(out, size, "<<\"%.*s\">>", (int)bytes.len, (const char *)bytes.data);
+    } else {
+        snprintf(out, size, "its value");
+    }
 }
 
 static int refuse(const struct muster_arg *arg, struct muster_slice value,
                   struct muster_problem *problem) {
-    char wanted[160];
-    char *printed = NULL;
-    int at = 0;
+    char wanted[160], printed[160] = "its value";
     expected(arg, wanted, sizeof wanted);
     if (!is_secret(arg)) {
-        ei_s_print_term(&printed, (const char *)value.data, &at);
+        print(value, printed, sizeof printed);
     }
-    snprintf(problem->text, sizeof problem->text, "option %s: %.160s is not %s", arg->name,
-             printed != NULL ? printed : "its value", wanted);
-    free(printed);
+    snprintf(problem->text, sizeof problem->text, "option %s: %s is not %s", arg->name, printed,
+             wanted);
     return MUSTER_E_INVALID;
 }
 
@@ -93,8 +115,8 @@ static int read_nodes(struct muster_reader *r, struct muster_name_list *list) {
 }
 
 static int read_binaries(struct muster_reader *r, int64_t max, struct muster_arg_binaries *list) {
-    int elements;
-    if (ei_decode_list_header(r->data, &r->at, &elements) != 0 ||
+    int elements = 1;
+    if (ei_decode_list_header(r->data, &r->at, &elements) == 0 &&
         elements > MUSTER_ARG_BINARIES_MAX) {
         return MUSTER_E_INVALID;
     }
@@ -158,7 +180,7 @@ static struct muster_arg *find(struct muster_arg *args, size_t count, const char
 static int read_option(struct muster_reader *r, struct muster_arg *args, size_t count,
                        struct muster_problem *problem) {
     char name[MUSTER_ATOM_SIZE];
-    struct muster_slice value;
+    struct muster_slice value = {0};
     if (muster_read_atom(r, name) != 0) {
         snprintf(problem->text, sizeof problem->text, "an option's name is not an atom");
         return MUSTER_E_INVALID;

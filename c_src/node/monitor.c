@@ -41,8 +41,13 @@ static void ping(struct muster_watch *watch) {
 
 /* --- Judging --- */
 
+/* Where the cluster runs over a distribution that is not spoken here, silence says nothing about
+ * anybody. */
 static void judge(struct muster_watch *watch, uint64_t now) {
     struct muster_monitor *monitor = watch->monitor;
+    if (monitor->monitors->peers->no_dialling != MUSTER_PEER_IDLE) {
+        return;
+    }
     struct muster_monitors_owner *owner = &monitor->monitors->owner;
     enum muster_health_status before = watch->health.status;
     enum muster_peer_state link = watch->peer->state;

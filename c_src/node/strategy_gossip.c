@@ -30,6 +30,8 @@
 #define ERROR_MAX 256
 /* How often the log tells of packets that point at a wrong setting somewhere. */
 #define COMPLAINT_INTERVAL_MS 60000
+_Static_assert(MUSTER_SEAL_KEYS_MAX >= 1 + MUSTER_ARG_BINARIES_MAX, "a key for each secret");
+
 #define COUNTERS(X)                                                                                \
     X(packets)       /* that came */                                                               \
     X(own)           /* this node's own */                                                         \

@@ -105,7 +105,7 @@ static struct muster_found_node *add_node(struct muster_topology *t,
     node->topology = t;
     node->name = *name;
     node->metadata_version = -1;
-    /* Before the node can be found by its name: wanting may change the peer's state at once. */
+    /* Before it is in the tree: a dial that fails at once is told from within. */
     node->peer = muster_peers_want(t->topologies->peers, name);
     if (node->peer == NULL) {
         free(node);

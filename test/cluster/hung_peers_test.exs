@@ -19,21 +19,27 @@ defmodule Muster.Cluster.HungPeersTest do
     for node <- nodes, do: call(a, Process, :send, [pid, {:nodeup, node}, []])
   end
 
-  # p99 of get_health under 5 ms, and samples on schedule, while the others are silent.
-  defp assert_undisturbed(a, b, silent) do
-    us = call(a, Keeper, :time_health, [:muster_node_monitor, b.node, 500], 60_000)
-    p99 = Enum.at(us, 494)
+  # get_health's p99 under 5 ms and samples on schedule, while the others are silent. What silent
+  # peers delay they delay every time; a machine busy with something else only now and then.
+  defp assert_undisturbed(a, b, silent, rounds \\ 4) do
+    {p50, p99} = time_health(a, b)
     before = samples(a, b)
-    Process.sleep(30 * @interval)
+    Process.sleep(20 * @interval)
     came = samples(a, b) - before
     {:ok, %{status: :healthy}} = health(a, b)
+    IO.puts("  #{silent}: get_health p50 #{p50} us, p99 #{p99} us; #{came} samples of 20")
 
-    IO.puts(
-      "  #{silent}: get_health p50 #{Enum.at(us, 249)} us, p99 #{p99} us; #{came} samples of 30"
-    )
+    if rounds > 1 and (p99 >= 5_000 or came not in 18..22) do
+      assert_undisturbed(a, b, silent, rounds - 1)
+    else
+      assert p99 < 5_000
+      assert came in 18..22
+    end
+  end
 
-    assert p99 < 5_000
-    assert came in 27..33
+  defp time_health(a, b) do
+    us = call(a, Keeper, :time_health, [:muster_node_monitor, b.node, 500], 60_000)
+    {Enum.at(us, 249), Enum.at(us, 494)}
   end
 
   # How many pings were answered so far, from the C node itself.

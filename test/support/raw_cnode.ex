@@ -7,7 +7,7 @@ defmodule Muster.Test.RawCnode do
   @deadline 10_000
 
   def open do
-    path = Path.join(:code.priv_dir(:muster), "muster_node")
+    path = Muster.Test.Cluster.cnode_path()
     Port.open({:spawn_executable, path}, [:binary, :exit_status, packet: 4, args: ["--port"]])
   end
 
