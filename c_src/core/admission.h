@@ -7,7 +7,7 @@
 #ifndef MUSTER_CORE_ADMISSION_H
 #define MUSTER_CORE_ADMISSION_H
 
-#include <sodium.h>
+#include <sodium/crypto_shorthash.h>
 
 #include "core/node_name.h"
 #include "core/token_bucket.h"

@@ -1,6 +1,7 @@
 #include "core/sealed.h"
 
 #include <assert.h>
+#include <sodium/crypto_generichash.h>
 
 #include "core/errors.h"
 

@@ -15,7 +15,8 @@
 #ifndef MUSTER_CORE_SEALED_H
 #define MUSTER_CORE_SEALED_H
 
-#include <sodium.h>
+/* Of libsodium only what computes: nothing random, no global state. */
+#include <sodium/crypto_aead_xchacha20poly1305.h>
 
 #include "core/metadata.h"
 #include "core/node_name.h"

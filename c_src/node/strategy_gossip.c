@@ -4,6 +4,7 @@
  *
  * A sync is a heartbeat that went out: nobody answers for a group.
  */
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -70,6 +70,11 @@ static void end_doubting(struct muster_found_node *node) {
     }
 }
 
+/* The cluster's distribution is not spoken here: every node stays unproven. */
+static int none_can_prove(const struct muster_topology *t) {
+    return t->topologies->peers->no_dialling != MUSTER_PEER_IDLE;
+}
+
 /* Tells what the peer's state means for the node. */
 static void assess(struct muster_found_node *node) {
     struct muster_topology *t = node->topology;
@@ -83,8 +88,7 @@ static void assess(struct muster_found_node *node) {
             tell_metadata(node, muster_slice(node->metadata_pending, node->metadata_pending_len));
             drop_pending_metadata(node);
         }
-    } else if (t->topologies->peers->no_dialling != MUSTER_PEER_IDLE && node->confirmed &&
-               !node->told_unproven) {
+    } else if (none_can_prove(t) && node->confirmed && !node->told_unproven) {
         node->told_unproven = 1;
         owner->on_unproven(owner->context, t, node->peer);
     }
@@ -256,8 +260,7 @@ muster_topology_lookup_options(const struct muster_topology *topology) {
 }
 
 unsigned muster_topology_size(const struct muster_topology *topology) {
-    int none_can = topology->topologies->peers->no_dialling != MUSTER_PEER_IDLE;
-    return none_can ? topology->count : topology->count - topology->unproven;
+    return none_can_prove(topology) ? topology->count : topology->count - topology->unproven;
 }
 
 unsigned muster_topology_dials(const struct muster_topology *topology) {
@@ -317,8 +320,9 @@ void muster_topology_failed(struct muster_topology *topology, const char *text) 
 }
 
 static int is_full(const struct muster_topology *t, enum muster_hearing hearing) {
-    return hearing == MUSTER_HEARD_AUTHENTIC ? t->unproven >= MUSTER_TOPOLOGY_UNPROVEN_MAX
-                                             : t->doubtful >= MUSTER_TOPOLOGY_DOUBTFUL_MAX;
+    int proof_is_due = hearing != MUSTER_HEARD_AUTHENTIC && !none_can_prove(t);
+    return proof_is_due ? t->doubtful >= MUSTER_TOPOLOGY_DOUBTFUL_MAX
+                        : t->unproven >= MUSTER_TOPOLOGY_UNPROVEN_MAX;
 }
 
 int muster_topology_heard(struct muster_topology *topology, const struct muster_node_name *name,

@@ -3,6 +3,7 @@
  * accepted but what was sealed; and as the plain text of one who knows the secret, sealed here, of
  * which what is accepted is checked and comes out only once.
  */
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "core/sealed.h"

@@ -1,4 +1,5 @@
 /* Budgets: rates hold in total and per source, and real names get through a flood of others. */
+#include <sodium.h>
 #include <stdio.h>
 
 #include "unit.h"

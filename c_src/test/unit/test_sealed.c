@@ -1,4 +1,6 @@
 /* Sealed packets: what is sealed is read, and nothing else is; each refusal for its reason. */
+#include <sodium.h>
+
 #include "unit.h"
 
 #include "core/errors.h"
