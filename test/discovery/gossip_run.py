@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -429,7 +430,7 @@ def flood_of_repeated_names(ns):
 
 
 def tls_cluster(ns):
-    a = CNode(ns, A, transport="tls")
+    a = CNode(ns, A, transport=Atom("tls"))
     start_and_wait(a, {})
     s = ns.udp()
     say(s, heartbeat(B))
@@ -445,6 +446,49 @@ def tls_cluster(ns):
     check("such names are limited too", a.counters()["heard_new"] < 250,
           f"{a.counters()['heard_new']} of 700")
     a.stop()
+
+
+def two_hosts(_):
+    here = Namespace(f"mgossip{os.getpid()}c", multicast=False)
+    there = Namespace(f"mgossip{os.getpid()}d", multicast=False)
+    try:
+        here.connect(there, "10.77.0.1", "10.77.0.2")
+        x, y = "x@10.77.0.1", "y@10.77.0.2"
+        tick = ("-kernel", "net_ticktime", "4")
+        for ns, name in ((here, x), (there, y)):
+            ns.epmd(name.split("@")[1])
+            ns.beam(name, *tick)
+        wait_for(lambda: here.epmd_names() and there.epmd_names(), 5)
+        a, b = (CNode(ns, name, ticktime_ms=4000) for ns, name in ((here, x), (there, y)))
+        a.start("gossip", {"if_addr": b"10.77.0.1", "expire_ms": 1000, "interval_ms": 300})
+        b.start("gossip", {"multicast_if": b"10.77.0.2", "expire_ms": 1000, "interval_ms": 300})
+        check("two hosts, no route for multicast but interfaces given: they find each other",
+              a.saw_node("found", y, 3) and b.saw_node("found", x, 3))
+        mark, began = a.mark(), time.monotonic()
+        here.ip("link", "set", "cable", "down")
+        lost = a.saw_node("lost", y, 12, mark)
+        check("a cut cable: the node is lost, and health says why",
+              lost and a.saw(is_sync_error(b"10.77.0.1"), 1, mark) or
+              lost and a.saw(is_sync_error(b"route"), 1, mark),
+              f"{lost[0] - began:.1f} s; {a.status()['last_error'].decode()}" if lost else "never")
+        mark, began = a.mark(), time.monotonic()
+        here.ip("link", "set", "cable", "up")
+        found = a.saw_node("found", y, 12, mark)
+        check("a healed one: they find each other by themselves", found and a.saw(is_sync_ok, 1, mark),
+              f"{found[0] - began:.1f} s" if found else "never")
+        for node in (a, b):
+            node.topology("stop")
+        options = {"broadcast_only": True, "multicast_addr": b"10.77.0.255"}
+        c, d = (CNode(ns, "z" + name, beam=name.encode()) for ns, name in ((here, x), (there, y)))
+        for node in (c, d):
+            node.start("gossip", options)
+        check("by the network's broadcast address too",
+              c.saw_node("found", y, 3) and d.saw_node("found", x, 3))
+        for node in (a, b, c, d):
+            node.stop()
+    finally:
+        here.close()
+        there.close()
 
 
 def twenty_nodes(ns):
@@ -527,28 +571,35 @@ def hosts_file(ns):
 
 
 CHECKS = [found_and_kept, lost_and_expire, libcluster_packets, single_node_mode, pace, metadata,
-          sealed_packets, rotation, broadcast, taken_port, no_route, refused_options, tls_cluster,
-          local_epmd, hosts_file, flood,
-          flood_of_repeated_names, twenty_nodes]
+          sealed_packets, rotation, broadcast, taken_port, refused_options, tls_cluster, local_epmd,
+          hosts_file, flood, flood_of_repeated_names, twenty_nodes]
+# These make namespaces of their own, and run beside the others.
+CHECKS_APART = [no_route, two_hosts]
+
+
+def run_all(checks, ns):
+    for run in checks:
+        if not sys.argv[1:] or run.__name__ in sys.argv[1:]:
+            try:
+                run(ns)
+            except (AssertionError, KeyError, OSError, subprocess.SubprocessError) as error:
+                check(f"{run.__name__} ran through", False, repr(error))
 
 
 def main():
-    wanted = sys.argv[1:]
     began = time.monotonic()
+    apart = threading.Thread(target=run_all, args=(CHECKS_APART, None))
+    apart.start()
     ns = Namespace(f"mgossip{os.getpid()}")
     try:
         ns.epmd()
         for name in (A, B, C, D):
             ns.beam(name)
         up = wait_for(lambda: len(ns.epmd_names()) == 4, 10)
-        assert up, f"not all BEAM nodes came up: {ns.epmd_names()}"
-        for run in CHECKS:
-            if not wanted or run.__name__ in wanted:
-                try:
-                    run(ns)
-                except (AssertionError, KeyError, OSError) as error:
-                    check(f"{run.__name__} ran through", False, repr(error))
+        check("the BEAM nodes of the test came up", up, ns.epmd_names())
+        run_all(CHECKS, ns)
     finally:
+        apart.join()
         ns.close()
     print(f"in {time.monotonic() - began:.0f} s")
     print(f"{results.count(True)} passed, {results.count(False)} failed")

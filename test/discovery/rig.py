@@ -74,19 +74,25 @@ class Namespace:
             libc.setns(before, CLONE_NEWNET)
             os.close(before)
 
+    def connect(self, other, own_address, other_address):
+        """A cable to another namespace; its ends are called cable."""
+        self.ip("link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", other.name)
+        for ns, address in ((self, own_address), (other, other_address)):
+            ns.ip("address", "add", f"{address}/24", "brd", "+", "dev", "cable")
+            ns.ip("link", "set", "cable", "up")
+
     def popen(self, args, **options):
-        env = {"HOME": self.home, "PATH": os.environ["PATH"], "ERL_EPMD_ADDRESS": "127.0.0.1"}
+        env = {"HOME": self.home, "PATH": os.environ["PATH"]}
         process = subprocess.Popen(args, env=env, cwd=self.home, preexec_fn=self.enter, **options)
         self.processes.append(process)
         return process
 
-    def epmd(self):
-        return self.popen(["epmd", "-address", "127.0.0.1"], stderr=subprocess.DEVNULL)
+    def epmd(self, address="127.0.0.1"):
+        return self.popen(["epmd", "-address", address], stderr=subprocess.DEVNULL)
 
-    def beam(self, name):
+    def beam(self, name, *more):
         return self.popen(["erl", "-noinput", "-name", name, "-setcookie", COOKIE, "-start_epmd",
-                           "false", "-kernel", "inet_dist_use_interface", "{127,0,0,1}"],
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                           "false", *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def epmd_names(self):
         with self.inside():
@@ -127,9 +133,9 @@ class Namespace:
 class CNode:
     """A C node beside a BEAM called `name` (which need not be there)."""
 
-    def __init__(self, ns, name, distributed=True, transport="tcp"):
+    def __init__(self, ns, name, distributed=True, **more):
         self.name = name.encode()
-        self.transport = transport
+        self.more = {Atom(key): value for key, value in more.items()}
         self.process = ns.popen([NODE, "--port"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.changed = threading.Condition()
         self.events = []  # (monotonic time, key, event)
@@ -148,8 +154,7 @@ class CNode:
     def distribution(self):
         alive, host = self.name.split(b"@")
         return {Atom("name"): alive + b"-muster@" + host, Atom("cookie"): COOKIE.encode(),
-                Atom("beam"): self.name, Atom("listen_ip"): b"127.0.0.1",
-                Atom("transport"): Atom(self.transport)}
+                Atom("beam"): self.name, Atom("listen_ip"): host} | self.more
 
     def _send(self, term):
         frame = etf.encode(term)
