@@ -40,4 +40,19 @@ struct muster_epmd_port {
 
 int muster_epmd_parse_port(struct muster_slice in, struct muster_epmd_port *result);
 
+/* NAMES_REQ, which asks for all names; `out` as above. */
+size_t muster_epmd_names_request(uint8_t *out);
+
+/* The answer is read up to here: some thousands of names. */
+#define MUSTER_EPMD_NAMES_MAX (128 * 1024)
+
+/* Whether what came so far can become an answer to NAMES_REQ, which ends when epmd closes. */
+int muster_epmd_names_plausible(struct muster_slice in);
+
+/*
+ * Takes the next alive name off the answer's text at `*at`, which is 0 at first. Returns 1, 0 at
+ * the end, or MUSTER_E_MALFORMED. Nothing is known of the name but that it is not empty.
+ */
+int muster_epmd_next_name(struct muster_slice in, size_t *at, struct muster_slice *alive);
+
 #endif

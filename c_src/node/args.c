@@ -30,6 +30,10 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
     case MUSTER_ARG_NODES:
         snprintf(out, size, "a list of node names as binaries");
         break;
+    case MUSTER_ARG_BINARIES:
+        snprintf(out, size, "a list of at most %d binaries of 1 to %lld bytes",
+                 MUSTER_ARG_BINARIES_MAX, (long long)arg->max);
+        break;
     case MUSTER_ARG_MAP:
         snprintf(out, size, "a map");
         break;
@@ -110,6 +114,22 @@ static int read_nodes(struct muster_reader *r, struct muster_name_list *list) {
     return 0;
 }
 
+static int read_binaries(struct muster_reader *r, int64_t max, struct muster_arg_binaries *list) {
+    int elements = 1;
+    if (ei_decode_list_header(r->data, &r->at, &elements) == 0 &&
+        elements > MUSTER_ARG_BINARIES_MAX) {
+        return MUSTER_E_INVALID;
+    }
+    for (int i = 0; i < elements; i++) {
+        struct muster_slice *item = &list->items[i];
+        if (muster_read_binary(r, item) != 0 || item->len == 0 || (int64_t)item->len > max) {
+            return MUSTER_E_INVALID;
+        }
+    }
+    list->count = (unsigned)elements;
+    return 0;
+}
+
 static int read_value(struct muster_slice value, const struct muster_arg *arg) {
     struct muster_reader r = muster_reader(value);
     struct muster_slice bytes;
@@ -139,6 +159,8 @@ static int read_value(struct muster_slice value, const struct muster_arg *arg) {
         return read_choice(&r, arg);
     case MUSTER_ARG_NODES:
         return read_nodes(&r, arg->target);
+    case MUSTER_ARG_BINARIES:
+        return read_binaries(&r, arg->max, arg->target);
     case MUSTER_ARG_MAP:
         *(struct muster_slice *)arg->target = value;
         return muster_read_map(&r, &arity);

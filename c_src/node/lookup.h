@@ -5,15 +5,7 @@
 #include <uv.h>
 
 #include "core/node_name.h"
-#include "core/peer_state.h"
-#include "node/resolver.h"
-
-struct muster_lookup_options {
-    uv_loop_t *loop;
-    struct muster_resolver *resolver;
-    int family;
-    uint16_t epmd_port;
-};
+#include "node/epmd_ask.h"
 
 struct muster_lookup;
 

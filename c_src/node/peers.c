@@ -216,8 +216,20 @@ static void dial(struct muster_peer *peer) {
     }
 }
 
+/* Whoever made names up does not have this node dial them for ever at the pace of real ones. */
+static int may_retry(struct muster_peer *peer) {
+    struct muster_peers *peers = peer->peers;
+    int is_doubtful = peer->wanted > 0 && peer->doubts == peer->wanted && peer->attempts > 0;
+    return !is_doubtful || muster_token_bucket_take(&peers->doubtful_retries, now_ms(peers));
+}
+
 static void on_retry(uv_timer_t *timer) {
-    dial(timer->data);
+    struct muster_peer *peer = timer->data;
+    if (may_retry(peer)) {
+        dial(peer);
+    } else {
+        retry_later(peer);
+    }
 }
 
 static void stop_dialling(struct muster_peer *peer) {
@@ -405,6 +417,8 @@ void muster_peers_init(struct muster_peers *peers, uv_loop_t *loop, struct muste
     peers->link_settings.loop = loop;
     peers->cookies = cookies;
     peers->owner = *owner;
+    muster_token_bucket_init(&peers->doubtful_retries, MUSTER_PEERS_DOUBTFUL_RETRIES_PER_S,
+                             MUSTER_PEERS_DOUBTFUL_RETRIES_PER_S, uv_now(loop));
     muster_resolver_init(&peers->resolver, loop);
 }
 

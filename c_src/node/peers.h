@@ -10,6 +10,7 @@
 #include "core/backoff.h"
 #include "core/node_name.h"
 #include "core/peer_state.h"
+#include "core/token_bucket.h"
 #include "node/cookies.h"
 #include "node/link.h"
 #include "node/lookup.h"
@@ -22,6 +23,8 @@
 #define MUSTER_PEERS_DIALS_MAX 256
 /* Connections that have not yet proved who they are; beyond that the oldest gives way. */
 #define MUSTER_PEERS_HANDSHAKES_MAX 128
+/* Dials a second, after the first, of peers that are wanted by hearsay only. */
+#define MUSTER_PEERS_DOUBTFUL_RETRIES_PER_S 20
 /* Names that nobody proved: so many a second are remembered and told. */
 #define MUSTER_PEERS_STRANGERS_PER_SECOND 50
 
@@ -30,6 +33,7 @@ struct muster_peer {
     struct muster_peers *peers;
     struct muster_node_name name;
     unsigned wanted;
+    unsigned doubts; /* wants by mere hearsay, of a name that may be made up */
     enum muster_peer_state state;
     const char *detail; /* static text on the state */
     uint64_t since_ms;
@@ -64,6 +68,7 @@ struct muster_peers {
     void *tree; /* by name, for tsearch */
     struct muster_peer *first;
     unsigned count;
+    struct muster_token_bucket doubtful_retries;
     unsigned dials; /* under way */
     /* Incoming, not yet up; the oldest first. */
     struct muster_link *handshakes[MUSTER_PEERS_HANDSHAKES_MAX];

@@ -438,8 +438,12 @@ static int discovery_set_metadata(struct request *q) {
     if (read_args(q, args, COUNT(args)) != 0) {
         return MUSTER_E_INVALID;
     }
-    if (muster_topologies_set_metadata(&q->node->topologies, version, metadata) != 0) {
-        return refuse(q, "invalid_argument", "option metadata: more than 1024 bytes as a term");
+    int error = muster_topologies_set_metadata(&q->node->topologies, version, metadata);
+    if (error != 0) {
+        return refuse(q, "invalid_argument",
+                      error == MUSTER_E_LIMIT
+                          ? "option metadata: more than 1024 bytes as a term"
+                          : "option metadata: not a map of binaries to binaries");
     }
     return succeed_empty(q);
 }

@@ -3,7 +3,11 @@
 #include <string.h>
 
 /* One line for each strategy: X(the struct's name, the atom). */
-#define STRATEGIES(X) X(muster_strategy_static, "static")
+#define STRATEGIES(X)                                                                              \
+    X(muster_strategy_static, "static")                                                            \
+    X(muster_strategy_gossip, "gossip")                                                            \
+    X(muster_strategy_local_epmd, "local_epmd")                                                    \
+    X(muster_strategy_hosts_file, "hosts_file")
 
 #define X(type, name) extern const struct muster_strategy_type type;
 STRATEGIES(X)

@@ -23,6 +23,9 @@ struct muster_strategy_type {
     /* Asks the backend now; may do nothing while that is under way already. */
     void (*sync)(struct muster_topology *topology);
 
+    /* What is said about this node has changed; NULL: this strategy says nothing. */
+    void (*announce)(struct muster_topology *topology);
+
     /* Ends it: no report after this returns. Closes its handles and frees its state, now or in
      * their callbacks. */
     void (*stop)(struct muster_topology *topology);

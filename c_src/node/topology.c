@@ -36,6 +36,45 @@ static int is_connected(const struct muster_found_node *node) {
     return node->peer->link != NULL;
 }
 
+static void tell_metadata(struct muster_found_node *node, struct muster_slice metadata) {
+    struct muster_topology *t = node->topology;
+    struct muster_topologies_owner *owner = &t->topologies->owner;
+    owner->on_metadata(owner->context, t, &node->name, node->metadata_version, metadata);
+}
+
+static void drop_pending_metadata(struct muster_found_node *node) {
+    free(node->metadata_pending);
+    node->metadata_pending = NULL;
+}
+
+static void keep_metadata(struct muster_found_node *node, struct muster_slice metadata) {
+    drop_pending_metadata(node);
+    node->metadata_pending = malloc(metadata.len);
+    if (node->metadata_pending != NULL) {
+        memcpy(node->metadata_pending, metadata.data, metadata.len);
+        node->metadata_pending_len = metadata.len;
+    }
+}
+
+static void begin_doubting(struct muster_found_node *node) {
+    node->doubtful = 1;
+    node->peer->doubts++;
+    node->topology->doubtful++;
+}
+
+static void end_doubting(struct muster_found_node *node) {
+    if (node->doubtful) {
+        node->doubtful = 0;
+        node->peer->doubts--;
+        node->topology->doubtful--;
+    }
+}
+
+/* The cluster's distribution is not spoken here: every node stays unproven. */
+static int none_can_prove(const struct muster_topology *t) {
+    return t->topologies->peers->no_dialling != MUSTER_PEER_IDLE;
+}
+
 /* Tells what the peer's state means for the node. */
 static void assess(struct muster_found_node *node) {
     struct muster_topology *t = node->topology;
@@ -43,8 +82,13 @@ static void assess(struct muster_found_node *node) {
     if (node->peer->state == MUSTER_PEER_CONNECTED) {
         t->unproven -= !node->proven;
         node->proven = 1;
+        end_doubting(node);
         owner->on_found(owner->context, t, &node->name);
-    } else if (t->topologies->peers->no_dialling != MUSTER_PEER_IDLE && !node->told_unproven) {
+        if (node->metadata_pending != NULL) {
+            tell_metadata(node, muster_slice(node->metadata_pending, node->metadata_pending_len));
+            drop_pending_metadata(node);
+        }
+    } else if (none_can_prove(t) && node->confirmed && !node->told_unproven) {
         node->told_unproven = 1;
         owner->on_unproven(owner->context, t, node->peer);
     }
@@ -64,6 +108,7 @@ static struct muster_found_node *add_node(struct muster_topology *t,
     }
     node->topology = t;
     node->name = *name;
+    node->metadata_version = -1;
     /* Before it is in the tree: a dial that fails at once is told from within. */
     node->peer = muster_peers_want(t->topologies->peers, name);
     if (node->peer == NULL) {
@@ -83,7 +128,7 @@ static struct muster_found_node *add_node(struct muster_topology *t,
 }
 
 static int list_node(struct muster_topology *t, const struct muster_node_name *name,
-                     uint64_t expires_ms) {
+                     enum muster_hearing hearing, uint64_t expires_ms) {
     struct muster_found_node *node = find_node(t, name);
     int is_new = node == NULL;
     if (is_new) {
@@ -92,10 +137,15 @@ static int list_node(struct muster_topology *t, const struct muster_node_name *n
     if (node == NULL) {
         return MUSTER_E_NOMEM;
     }
+    int is_news = is_new || (!node->confirmed && !node->proven);
     node->listed = 1;
+    node->confirmed = hearing != MUSTER_HEARD_ONCE || !is_new;
     node->heard_ms = now_ms(t);
     node->expires_ms = expires_ms;
-    if (is_new) {
+    if (is_new && hearing != MUSTER_HEARD_AUTHENTIC) {
+        begin_doubting(node);
+    }
+    if (is_news) {
         assess(node);
     }
     return 0;
@@ -107,7 +157,9 @@ static void drop_node(struct muster_topology *t, struct muster_found_node **at) 
     tdelete(node, &t->tree, compare);
     t->count--;
     t->unproven -= !node->proven;
+    end_doubting(node);
     muster_peers_unwant(node->peer);
+    drop_pending_metadata(node);
     free(node);
 }
 
@@ -127,6 +179,56 @@ static void sweep(struct muster_topology *t) {
     }
 }
 
+/* --- Names that may be made up --- */
+
+/* A dial ended without success, or there are none. */
+static int has_failed(const struct muster_found_node *node) {
+    enum muster_peer_state state = node->peer->state;
+    return !node->proven && node->expires_ms != 0 && state != MUSTER_PEER_IDLE &&
+           state != MUSTER_PEER_DIALING && state != MUSTER_PEER_CONNECTED;
+}
+
+/* Nobody heard of such a node from here, so nobody is told that it goes. */
+static void drop_hopeless(struct muster_topology *t) {
+    struct muster_found_node **at = &t->nodes;
+    while (*at != NULL) {
+        if (!(*at)->confirmed && has_failed(*at)) {
+            drop_node(t, at);
+        } else {
+            at = &(*at)->next;
+        }
+    }
+}
+
+static int goes_before(const struct muster_found_node *a, const struct muster_found_node *b) {
+    return a->confirmed != b->confirmed ? b->confirmed : a->heard_ms < b->heard_ms;
+}
+
+/* Only those who heard of it are told that it goes. */
+static void drop_for_room(struct muster_topology *t, struct muster_found_node **at) {
+    struct muster_topologies_owner *owner = &t->topologies->owner;
+    struct muster_node_name name = (*at)->name;
+    int was_told = (*at)->told_unproven;
+    drop_node(t, at);
+    if (was_told) {
+        owner->on_lost(owner->context, t, &name, "not proven, and made room for another");
+    }
+}
+
+static int make_room(struct muster_topology *t) {
+    struct muster_found_node **goes = NULL;
+    for (struct muster_found_node **at = &t->nodes; *at != NULL; at = &(*at)->next) {
+        if (has_failed(*at) && (goes == NULL || goes_before(*at, *goes))) {
+            goes = at;
+        }
+    }
+    if (goes == NULL) {
+        return MUSTER_E_LIMIT;
+    }
+    drop_for_room(t, goes);
+    return 0;
+}
+
 /* --- For strategies --- */
 
 void muster_topology_set_state(struct muster_topology *topology, void *state) {
@@ -143,6 +245,30 @@ uv_loop_t *muster_topology_loop(const struct muster_topology *topology) {
 
 const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology) {
     return &topology->topologies->peers->beam;
+}
+
+struct muster_slice muster_topology_own_metadata(const struct muster_topology *topology,
+                                                 int64_t *version) {
+    *version = topology->topologies->metadata_version;
+    return muster_slice(topology->topologies->metadata, topology->topologies->metadata_len);
+}
+
+const struct muster_lookup_options *
+muster_topology_lookup_options(const struct muster_topology *topology) {
+    const struct muster_peers *peers = topology->topologies->peers;
+    return peers->started ? &peers->lookup_options : NULL;
+}
+
+unsigned muster_topology_size(const struct muster_topology *topology) {
+    return none_can_prove(topology) ? topology->count : topology->count - topology->unproven;
+}
+
+unsigned muster_topology_dials(const struct muster_topology *topology) {
+    unsigned dials = 0;
+    for (const struct muster_found_node *n = topology->nodes; n != NULL; n = n->next) {
+        dials += !n->proven && n->peer->dialling;
+    }
+    return dials;
 }
 
 void muster_topology_sync_begins(struct muster_topology *topology) {
@@ -166,17 +292,26 @@ static void sync_ended(struct muster_topology *t, const char *error) {
     owner->on_sync(owner->context, t, error);
 }
 
+void muster_topology_report_part(struct muster_topology *topology,
+                                 const struct muster_name_list *names) {
+    for (unsigned i = 0; i < names->count; i++) {
+        if (!is_skipped(topology, &names->names[i])) {
+            list_node(topology, &names->names[i], MUSTER_HEARD_AUTHENTIC, 0);
+        }
+    }
+}
+
 void muster_topology_report(struct muster_topology *topology, struct muster_name_list *names) {
     muster_name_list_sort(names);
     for (struct muster_found_node *n = topology->nodes; n != NULL; n = n->next) {
         n->listed = muster_name_list_has(names, &n->name);
     }
-    for (unsigned i = 0; i < names->count; i++) {
-        if (!is_skipped(topology, &names->names[i])) {
-            list_node(topology, &names->names[i], 0);
-        }
-    }
+    muster_topology_report_part(topology, names);
     sweep(topology);
+    sync_ended(topology, NULL);
+}
+
+void muster_topology_synced(struct muster_topology *topology) {
     sync_ended(topology, NULL);
 }
 
@@ -184,24 +319,35 @@ void muster_topology_failed(struct muster_topology *topology, const char *text) 
     sync_ended(topology, text);
 }
 
+static int is_full(const struct muster_topology *t, enum muster_hearing hearing) {
+    int proof_is_due = hearing != MUSTER_HEARD_AUTHENTIC && !none_can_prove(t);
+    return proof_is_due ? t->doubtful >= MUSTER_TOPOLOGY_DOUBTFUL_MAX
+                        : t->unproven >= MUSTER_TOPOLOGY_UNPROVEN_MAX;
+}
+
 int muster_topology_heard(struct muster_topology *topology, const struct muster_node_name *name,
-                          uint64_t expire_ms) {
+                          enum muster_hearing hearing, uint64_t expire_ms) {
     if (is_skipped(topology, name)) {
         return 0;
     }
-    if (topology->unproven >= MUSTER_TOPOLOGY_UNPROVEN_MAX && find_node(topology, name) == NULL) {
+    if (is_full(topology, hearing) && find_node(topology, name) == NULL &&
+        make_room(topology) != 0) {
         return MUSTER_E_LIMIT;
     }
-    return list_node(topology, name, now_ms(topology) + expire_ms);
+    return list_node(topology, name, hearing, now_ms(topology) + expire_ms);
 }
 
 void muster_topology_metadata(struct muster_topology *topology, const struct muster_node_name *name,
                               int64_t version, struct muster_slice metadata) {
-    struct muster_topologies_owner *owner = &topology->topologies->owner;
     struct muster_found_node *node = find_node(topology, name);
-    if (node != NULL && version > node->metadata_version) {
-        node->metadata_version = version;
-        owner->on_metadata(owner->context, topology, name, version, metadata);
+    if (node == NULL || version <= node->metadata_version) {
+        return;
+    }
+    node->metadata_version = version;
+    if (node->proven) {
+        tell_metadata(node, metadata);
+    } else {
+        keep_metadata(node, metadata);
     }
 }
 
@@ -213,6 +359,7 @@ static void expire(struct muster_topology *t) {
             n->listed = 0;
         }
     }
+    drop_hopeless(t);
     sweep(t);
 }
 
@@ -253,12 +400,18 @@ void muster_topologies_peer_changed(struct muster_topologies *topologies,
 
 int muster_topologies_set_metadata(struct muster_topologies *topologies, int64_t version,
                                    struct muster_slice term) {
-    if (term.len > sizeof topologies->metadata) {
-        return MUSTER_E_LIMIT;
+    int error = muster_metadata_check(term);
+    if (error != 0) {
+        return error;
     }
     memcpy(topologies->metadata, term.data, term.len);
     topologies->metadata_len = term.len;
     topologies->metadata_version = version;
+    for (struct muster_topology *t = topologies->first; t != NULL; t = t->next) {
+        if (t->type->announce != NULL) {
+            t->type->announce(t);
+        }
+    }
     return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include <uv.h>
 
+#include "core/metadata.h"
 #include "core/name_list.h"
 #include "node/peers.h"
 #include "node/strategy.h"
@@ -18,7 +19,8 @@
 /* Nodes of one topology that are not proven yet; strangers can make up names, so there is an end to
  * it. */
 #define MUSTER_TOPOLOGY_UNPROVEN_MAX 512
-#define MUSTER_METADATA_MAX 1024
+/* Of these, known by hearsay only. */
+#define MUSTER_TOPOLOGY_DOUBTFUL_MAX 128
 
 struct muster_found_node {
     struct muster_found_node *next;
@@ -28,10 +30,14 @@ struct muster_found_node {
     int listed;
     int proven; /* since it was listed */
     int told_unproven;
+    int confirmed;       /* heard more than once, or with proof that the name is not made up */
+    int doubtful;        /* known by hearsay only, and not proven since */
     uint64_t heard_ms;   /* when it was last reported */
     uint64_t expires_ms; /* when it is no longer listed unless heard again; 0: a complete answer
                             decides */
-    int64_t metadata_version;
+    int64_t metadata_version;  /* -1: none yet */
+    uint8_t *metadata_pending; /* owned; told once the node is proven */
+    size_t metadata_pending_len;
 };
 
 struct muster_topology {
@@ -41,7 +47,7 @@ struct muster_topology {
     void *state; /* the strategy's */
     struct muster_found_node *nodes;
     void *tree; /* the nodes by name, for tsearch */
-    unsigned count, unproven;
+    unsigned count, unproven, doubtful;
     uint64_t sync_began_ns;
     uint64_t last_duration_us;
     uint64_t last_sync_ms; /* 0: never yet */
@@ -86,7 +92,7 @@ void muster_topologies_close(struct muster_topologies *topologies);
 /* To be told when a peer's state changes. */
 void muster_topologies_peer_changed(struct muster_topologies *topologies, struct muster_peer *peer);
 
-/* Takes the node's own metadata. Returns 0, or MUSTER_E_LIMIT when the term is too long. */
+/* Takes the node's own metadata. Returns 0, or what muster_metadata_check says. */
 int muster_topologies_set_metadata(struct muster_topologies *topologies, int64_t version,
                                    struct muster_slice term);
 
@@ -110,6 +116,22 @@ uv_loop_t *muster_topology_loop(const struct muster_topology *topology);
 /* The node's own BEAM, whose name is announced; empty text while there is no distribution. */
 const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology);
 
+/* What packets say about this node: a map of binaries as a term, empty while there is none, and its
+ * version. */
+struct muster_slice muster_topology_own_metadata(const struct muster_topology *topology,
+                                                 int64_t *version);
+
+/* How to ask an epmd, and by which resolver; NULL while there is no distribution. */
+const struct muster_lookup_options *
+muster_topology_lookup_options(const struct muster_topology *topology);
+
+/* How many nodes the cluster seems to have: those who proved themselves, or, where none can, all.
+ */
+unsigned muster_topology_size(const struct muster_topology *topology);
+
+/* How many nodes that are not proven are being dialled right now. */
+unsigned muster_topology_dials(const struct muster_topology *topology);
+
 /* A question to the backend goes out now: the time until the next report or failure is measured. */
 void muster_topology_sync_begins(struct muster_topology *topology);
 
@@ -125,15 +147,35 @@ void muster_topology_report(struct muster_topology *topology, struct muster_name
 void muster_topology_failed(struct muster_topology *topology, const char *text);
 
 /*
+ * Part of an answer: the names in it are listed now, nobody is let go. A report or a failure
+ * follows when the rest has come, or did not.
+ */
+void muster_topology_report_part(struct muster_topology *topology,
+                                 const struct muster_name_list *names);
+
+/* The backend works, as far as can be told without an answer: a heartbeat went out. */
+void muster_topology_synced(struct muster_topology *topology);
+
+/* What a name that was heard is worth. */
+enum muster_hearing {
+    MUSTER_HEARD_ONCE,      /* anybody may have said it */
+    MUSTER_HEARD_AGAIN,     /* likewise, but it was said before */
+    MUSTER_HEARD_AUTHENTIC, /* by one who knows the secret */
+};
+
+/*
  * One node was heard of (gossip); it is let go when it was not heard for `expire_ms` and is not
- * connected. Returns 0, MUSTER_E_LIMIT when there are too many that have not proved themselves, or
- * MUSTER_E_NOMEM.
+ * connected. One heard once is dropped without a word as soon as a dial has failed and it was not
+ * heard again: strangers make up names.
+ *
+ * Where too many have not proved themselves, the one heard longest ago whose dials fail makes room,
+ * those heard once first. Returns 0, MUSTER_E_LIMIT when there is none such, or MUSTER_E_NOMEM.
  */
 int muster_topology_heard(struct muster_topology *topology, const struct muster_node_name *name,
-                          uint64_t expire_ms);
+                          enum muster_hearing hearing, uint64_t expire_ms);
 
 /* An authentic packet told this of the node, `metadata` being a checked map of binaries as a term.
- */
+ * It is passed on when the node is proven. */
 void muster_topology_metadata(struct muster_topology *topology, const struct muster_node_name *name,
                               int64_t version, struct muster_slice metadata);
 
