@@ -36,7 +36,16 @@ UV_CFLAGS := $(shell $(PKG_CONFIG) --cflags libuv 2>/dev/null)
 UV_LIBS := $(or $(shell $(PKG_CONFIG) --libs libuv 2>/dev/null),-luv)
 SODIUM_CFLAGS := $(shell $(PKG_CONFIG) --cflags libsodium 2>/dev/null)
 SODIUM_LIBS := $(or $(shell $(PKG_CONFIG) --libs libsodium 2>/dev/null),-lsodium)
-NODE_LIBS = -L$(EI_LIB) -lei $(UV_LIBS) $(SODIUM_LIBS) -lpthread
+CARES_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcares 2>/dev/null)
+CARES_LIBS := $(or $(shell $(PKG_CONFIG) --libs libcares 2>/dev/null),-lcares)
+JANSSON_CFLAGS := $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
+JANSSON_LIBS := $(or $(shell $(PKG_CONFIG) --libs jansson 2>/dev/null),-ljansson)
+# Only its headers: the library is loaded by the strategy that needs it (dlopen).
+CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
+LIB_CFLAGS = $(UV_CFLAGS) $(SODIUM_CFLAGS) $(CARES_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
+DL_LIBS := $(if $(filter Linux,$(UNAME)),-ldl)
+NODE_LIBS = -L$(EI_LIB) -lei $(UV_LIBS) $(SODIUM_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(DL_LIBS) \
+            -lpthread
 
 ifeq ($(UNAME),Darwin)
 NIF_LDFLAGS = -bundle -undefined dynamic_lookup
@@ -142,7 +151,7 @@ $(OUT)/fuzz/%: $(OUT)/test/fuzz/%.o $(NODE_LIB_OBJ) $(OUT)/libmuster_core.a
 
 $(OUT)/%.o: c_src/%.c build/erlang.mk VERSION | build/libs-checked
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -I$(EI_INCLUDE) -I$(ERTS_INCLUDE) $(UV_CFLAGS) $(SODIUM_CFLAGS) \
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -I$(EI_INCLUDE) -I$(ERTS_INCLUDE) $(LIB_CFLAGS) \
 	  -MMD -MP -c -o $@ $<
 
 build/libs-checked: script/check-libs build/erlang.mk

@@ -33,6 +33,10 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
     case MUSTER_ARG_MAP:
         snprintf(out, size, "a map");
         break;
+    case MUSTER_ARG_BINARIES:
+        snprintf(out, size, "a binary of 1 to %lld bytes or a list of 1 to %d such binaries",
+                 (long long)arg->max, MUSTER_SLICES_MAX);
+        break;
     }
 }
 
@@ -110,6 +114,24 @@ static int read_nodes(struct muster_reader *r, struct muster_name_list *list) {
     return 0;
 }
 
+static int read_binaries(struct muster_reader *r, const struct muster_arg *arg) {
+    struct muster_slices *slices = arg->target;
+    int elements = 1;
+    int is_list = ei_decode_list_header(r->data, &r->at, &elements) == 0;
+    if (elements < 1 || elements > MUSTER_SLICES_MAX) {
+        return MUSTER_E_INVALID;
+    }
+    for (int i = 0; i < elements; i++) {
+        struct muster_slice *bytes = &slices->items[i];
+        if (muster_read_binary(r, bytes) != 0 || bytes->len == 0 ||
+            (int64_t)bytes->len > arg->max) {
+            return MUSTER_E_INVALID;
+        }
+    }
+    slices->count = (unsigned)elements;
+    return is_list && ei_decode_list_header(r->data, &r->at, &elements) != 0 ? MUSTER_E_INVALID : 0;
+}
+
 static int read_value(struct muster_slice value, const struct muster_arg *arg) {
     struct muster_reader r = muster_reader(value);
     struct muster_slice bytes;
@@ -142,6 +164,8 @@ static int read_value(struct muster_slice value, const struct muster_arg *arg) {
     case MUSTER_ARG_MAP:
         *(struct muster_slice *)arg->target = value;
         return muster_read_map(&r, &arity);
+    case MUSTER_ARG_BINARIES:
+        return read_binaries(&r, arg);
     }
     return MUSTER_E_INVALID;
 }

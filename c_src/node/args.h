@@ -16,6 +16,15 @@ enum muster_arg_type {
     MUSTER_ARG_CHOICE,  /* target: int, the index of the atom in `choices` */
     MUSTER_ARG_NODES, /* target: struct muster_name_list, which the caller closes, on failure too */
     MUSTER_ARG_MAP,   /* target: struct muster_slice, the map as a term */
+    MUSTER_ARG_BINARIES, /* target: struct muster_slices; a binary, or a list of them, each of 1 to
+                            max bytes */
+};
+
+#define MUSTER_SLICES_MAX 16
+
+struct muster_slices {
+    struct muster_slice items[MUSTER_SLICES_MAX];
+    unsigned count;
 };
 
 struct muster_arg {

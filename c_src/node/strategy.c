@@ -3,7 +3,13 @@
 #include <string.h>
 
 /* One line for each strategy: X(the struct's name, the atom). */
-#define STRATEGIES(X) X(muster_strategy_static, "static")
+#define STRATEGIES(X)                                                                              \
+    X(muster_strategy_static, "static")                                                            \
+    X(muster_strategy_dns, "dns")                                                                  \
+    X(muster_strategy_dns_srv, "dns_srv")                                                          \
+    X(muster_strategy_kubernetes_dns, "kubernetes_dns")                                            \
+    X(muster_strategy_kubernetes, "kubernetes")                                                    \
+    X(muster_strategy_tailscale, "tailscale")
 
 #define X(type, name) extern const struct muster_strategy_type type;
 STRATEGIES(X)

@@ -144,6 +144,14 @@ const struct muster_node_name *muster_topology_own_name(const struct muster_topo
     return &topology->topologies->peers->beam;
 }
 
+int muster_topology_family(const struct muster_topology *topology) {
+    return topology->topologies->peers->lookup_options.family == AF_INET6 ? AF_INET6 : AF_INET;
+}
+
+struct muster_resolver *muster_topology_resolver(const struct muster_topology *topology) {
+    return &topology->topologies->peers->resolver;
+}
+
 void muster_topology_sync_begins(struct muster_topology *topology) {
     topology->sync_began_ns = uv_hrtime();
 }
@@ -165,18 +173,28 @@ static void sync_ended(struct muster_topology *t, const char *error) {
     owner->on_sync(owner->context, t, error);
 }
 
+static void list_nodes(struct muster_topology *t, const struct muster_name_list *names) {
+    for (unsigned i = 0; i < names->count; i++) {
+        if (!is_skipped(t, &names->names[i])) {
+            list_node(t, &names->names[i], 0);
+        }
+    }
+}
+
 void muster_topology_report(struct muster_topology *topology, struct muster_name_list *names) {
     muster_name_list_sort(names);
     for (struct muster_found_node *n = topology->nodes; n != NULL; n = n->next) {
         n->listed = muster_name_list_has(names, &n->name);
     }
-    for (unsigned i = 0; i < names->count; i++) {
-        if (!is_skipped(topology, &names->names[i])) {
-            list_node(topology, &names->names[i], 0);
-        }
-    }
+    list_nodes(topology, names);
     sweep(topology);
     sync_ended(topology, NULL);
+}
+
+void muster_topology_report_partial(struct muster_topology *topology,
+                                    const struct muster_name_list *names, const char *text) {
+    list_nodes(topology, names);
+    sync_ended(topology, text);
 }
 
 void muster_topology_failed(struct muster_topology *topology, const char *text) {

@@ -46,7 +46,7 @@ struct muster_topology {
     uint64_t last_duration_us;
     uint64_t last_sync_ms; /* 0: never yet */
     uint64_t syncs, failures;
-    char last_error[256];
+    char last_error[640];
     uint8_t key_len;
     char key[MUSTER_TOPOLOGY_KEY_MAX];
 };
@@ -110,6 +110,12 @@ uv_loop_t *muster_topology_loop(const struct muster_topology *topology);
 /* The node's own BEAM, whose name is announced; empty text while there is no distribution. */
 const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology);
 
+/* The address family of the distribution, AF_INET or AF_INET6; AF_INET while there is none. */
+int muster_topology_family(const struct muster_topology *topology);
+
+/* Host names to addresses, at most two look-ups under way in the whole node. */
+struct muster_resolver *muster_topology_resolver(const struct muster_topology *topology);
+
 /* A question to the backend goes out now: the time until the next report or failure is measured. */
 void muster_topology_sync_begins(struct muster_topology *topology);
 
@@ -123,6 +129,13 @@ void muster_topology_report(struct muster_topology *topology, struct muster_name
 /* The backend failed or its answer is of no use; what is listed stays. `text` says what to do about
  * it. */
 void muster_topology_failed(struct muster_topology *topology, const char *text);
+
+/*
+ * Part of an answer: what it names is listed, nothing is let go, and the sync counts as failed with
+ * `text`.
+ */
+void muster_topology_report_partial(struct muster_topology *topology,
+                                    const struct muster_name_list *names, const char *text);
 
 /*
  * One node was heard of (gossip); it is let go when it was not heard for `expire_ms` and is not
