@@ -14,6 +14,7 @@
     X(void, easy_cleanup, (CURL * easy))                                                           \
     X(CURLcode, easy_setopt, (CURL * easy, CURLoption option, ...))                                \
     X(CURLcode, easy_getinfo, (CURL * easy, CURLINFO info, ...))                                   \
+    X(CURLcode, easy_pause, (CURL * easy, int what))                                               \
     X(const char *, easy_strerror, (CURLcode code))                                                \
     X(CURLM *, multi_init, (void))                                                                 \
     X(CURLMcode, multi_cleanup, (CURLM * multi))                                                   \

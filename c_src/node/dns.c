@@ -22,14 +22,22 @@ struct muster_dns {
     struct dns_socket *sockets;
     struct muster_dns_owner owner;
     struct muster_dns **slot;
+    const struct muster_dns_servers *servers;
+    uint64_t timeout_ms;
     unsigned pending;
+    unsigned unexplained; /* no server had an answer, and c-ares does not say why */
     int cancelled;
+    int explaining;
+    unsigned count;
     struct dns_question *questions;
 };
 
 struct dns_question {
     struct muster_dns *dns;
+    const char *name;
+    uint16_t type;
     unsigned index;
+    int unexplained;
 };
 
 struct dns_socket {
@@ -123,7 +131,9 @@ static void on_timer_closed(uv_handle_t *handle) {
 static void close_channel(struct muster_dns *dns) {
     *dns->slot = NULL;
     dns->cancelled = 1;
-    ares_destroy(dns->channel); /* closes its sockets, and by on_socket_state their handles */
+    if (dns->channel != NULL) {
+        ares_destroy(dns->channel); /* closes its sockets, and by on_socket_state their handles */
+    }
     uv_close((uv_handle_t *)&dns->timer, on_timer_closed);
 }
 
@@ -132,9 +142,13 @@ void muster_dns_cancel(struct muster_dns *dns) {
 }
 
 static void on_timer(uv_timer_t *timer);
+static void explain(struct muster_dns *dns);
 
 /* After each visit to c-ares: the end, or the next time it wants to be visited. */
 static void settle(struct muster_dns *dns) {
+    if (dns->pending == 0 && dns->unexplained > 0) {
+        explain(dns);
+    }
     if (dns->pending == 0) {
         struct muster_dns_owner owner = dns->owner;
         close_channel(dns);
@@ -253,26 +267,73 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *data, 
     enum muster_dns_outcome outcome = outcome_of(status);
     int has_message = outcome == MUSTER_DNS_ANSWER && data != NULL && len > 0;
     dns->pending--;
+    if (outcome == MUSTER_DNS_UNREACHABLE && !dns->explaining) {
+        q->unexplained = 1;
+        dns->unexplained++;
+        return;
+    }
     dns->owner.on_answer(dns->owner.context, q->index, outcome,
                          has_message ? muster_slice(data, (size_t)len) : muster_slice("", 0));
 }
 
-static int open_channel(struct muster_dns *dns, const struct muster_dns_servers *servers,
-                        uint64_t timeout_ms) {
-    struct ares_options options = {.timeout = (int)(timeout_ms / FIRST_TRY_PART),
+static int open_channel(struct muster_dns *dns, int flags) {
+    struct ares_options options = {.flags = flags,
+                                   .timeout = (int)(dns->timeout_ms / FIRST_TRY_PART),
                                    .tries = TRIES,
                                    .sock_state_cb = on_socket_state,
                                    .sock_state_cb_data = dns};
-    int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+    int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+    const char *csv = dns->servers->csv;
     if (ares_init_options(&dns->channel, &options, mask) != ARES_SUCCESS) {
         return MUSTER_E_INVALID;
     }
-    if (servers->csv[0] != '\0' &&
-        ares_set_servers_ports_csv(dns->channel, servers->csv) != ARES_SUCCESS) {
+    if (csv[0] != '\0' && ares_set_servers_ports_csv(dns->channel, csv) != ARES_SUCCESS) {
         ares_destroy(dns->channel);
         return MUSTER_E_INVALID;
     }
     return 0;
+}
+
+static void send_question(struct muster_dns *dns, struct dns_question *q) {
+    dns->pending++;
+    ares_search(dns->channel, q->name, NAME_CLASS_IN, q->type, on_answer, q);
+}
+
+/*
+ * When each server refuses, fails or is not there, c-ares goes on to the next, and in the end says
+ * "connection refused" for all of that. Then those questions are asked once more and the first
+ * answer is taken for what it says.
+ */
+static void explain(struct muster_dns *dns) {
+    dns->explaining = 1;
+    dns->unexplained = 0;
+    ares_channel old = dns->channel;
+    int opened = open_channel(dns, ARES_FLAG_NOCHECKRESP) == 0;
+    ares_destroy(old);
+    for (unsigned i = 0; i < dns->count; i++) {
+        struct dns_question *q = &dns->questions[i];
+        if (q->unexplained && opened) {
+            send_question(dns, q);
+        } else if (q->unexplained) {
+            dns->owner.on_answer(dns->owner.context, q->index, MUSTER_DNS_FAILED,
+                                 muster_slice("", 0));
+        }
+    }
+    if (!opened) {
+        dns->channel = NULL;
+    }
+}
+
+static void begin(struct muster_dns *dns, const struct muster_dns_question *questions) {
+    dns->deadline_ms = uv_now(dns->loop) + dns->timeout_ms;
+    uv_timer_init(dns->loop, &dns->timer);
+    dns->timer.data = dns;
+    for (unsigned i = 0; i < dns->count; i++) {
+        dns->questions[i] = (struct dns_question){
+            .dns = dns, .name = questions[i].name, .type = questions[i].type, .index = i};
+        send_question(dns, &dns->questions[i]);
+    }
+    settle(dns);
 }
 
 /* A channel for each set of questions: what resolv.conf says is read anew each time, and every set
@@ -282,27 +343,23 @@ int muster_dns_ask(uv_loop_t *loop, const struct muster_dns_servers *servers, ui
                    const struct muster_dns_owner *owner, struct muster_dns **slot) {
     struct muster_dns *dns = calloc(1, sizeof *dns);
     struct dns_question *own = calloc(count, sizeof *own);
-    int error =
-        dns == NULL || own == NULL ? MUSTER_E_NOMEM : open_channel(dns, servers, timeout_ms);
+    int error = MUSTER_E_NOMEM;
+    if (dns != NULL && own != NULL) {
+        *dns = (struct muster_dns){.loop = loop,
+                                   .owner = *owner,
+                                   .slot = slot,
+                                   .servers = servers,
+                                   .timeout_ms = timeout_ms,
+                                   .count = count,
+                                   .questions = own};
+        error = open_channel(dns, 0);
+    }
     if (error != 0) {
         free(dns);
         free(own);
         return error;
     }
-    dns->loop = loop;
-    dns->owner = *owner;
-    dns->slot = slot;
-    dns->pending = count;
-    dns->questions = own;
-    dns->deadline_ms = uv_now(loop) + timeout_ms;
-    uv_timer_init(loop, &dns->timer);
-    dns->timer.data = dns;
     *slot = dns;
-    for (unsigned i = 0; i < count; i++) {
-        own[i] = (struct dns_question){.dns = dns, .index = i};
-        ares_search(dns->channel, questions[i].name, NAME_CLASS_IN, questions[i].type, on_answer,
-                    &own[i]);
-    }
-    settle(dns);
+    begin(dns, questions);
     return 0;
 }

@@ -61,9 +61,10 @@ struct muster_dns_owner {
 struct muster_dns;
 
 /*
- * Asks; may call back from within this call. After `timeout_ms` questions that are still open get
- * MUSTER_DNS_TIMEOUT. `*slot` names the set while it is under way. Returns 0, MUSTER_E_NOMEM or
- * MUSTER_E_INVALID (c-ares did not start), without any call back.
+ * Asks; may call back from within this call. `servers` and the names stay the caller's until the
+ * end. After `timeout_ms` questions that are still open get MUSTER_DNS_TIMEOUT. `*slot` names the
+ * set while it is under way. Returns 0, MUSTER_E_NOMEM or MUSTER_E_INVALID (c-ares did not start),
+ * without any call back.
  */
 int muster_dns_ask(uv_loop_t *loop, const struct muster_dns_servers *servers, uint64_t timeout_ms,
                    const struct muster_dns_question *questions, unsigned count,

@@ -8,11 +8,19 @@
 
 #define CONNECT_PART 2
 #define KEPT_CONNECTIONS 1L
+/* As long as data comes, curl does not return to the loop; after this many bytes it is made to. */
+#define BYTES_AT_ONCE (128u * 1024)
+/* The shortest wait that lets the loop see to its sockets: a timer of 0 ms that a timer's callback
+ * starts fires before them. */
+#define NEXT_TURN_MS 1
 
 struct muster_https {
     const struct muster_curl *curl;
     uv_loop_t *loop;
     uv_timer_t timer;
+    uv_timer_t resume; /* runs while the transfer is paused */
+    int handles;       /* not closed yet */
+    size_t taken;      /* bytes since the last pause */
     CURLM *multi;
     CURL *easy; /* the request under way */
     struct curl_slist *headers, *addresses;
@@ -36,6 +44,7 @@ static void drop_request(struct muster_https *https) {
     https->curl->slist_free_all(https->headers);
     https->curl->slist_free_all(https->addresses);
     https->headers = https->addresses = NULL;
+    uv_timer_stop(&https->resume);
 }
 
 static enum muster_https_outcome outcome_of(CURLcode code) {
@@ -139,16 +148,28 @@ static int on_timeout(CURLM *multi, long ms, void *context) {
     if (ms < 0) {
         uv_timer_stop(&https->timer);
     } else {
-        uv_timer_start(&https->timer, on_timer, (uint64_t)ms, 0);
+        uv_timer_start(&https->timer, on_timer, ms > 0 ? (uint64_t)ms : NEXT_TURN_MS, 0);
     }
     return 0;
 }
 
 /* --- Requests --- */
 
+static void on_resume(uv_timer_t *timer) {
+    struct muster_https *https = timer->data;
+    https->taken = 0;
+    https->curl->easy_pause(https->easy, CURLPAUSE_CONT);
+    visit(https, CURL_SOCKET_TIMEOUT, 0);
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *context) {
     struct muster_https *https = context;
     long status = 0;
+    if (https->taken >= BYTES_AT_ONCE) {
+        uv_timer_start(&https->resume, on_resume, NEXT_TURN_MS, 0);
+        return CURL_WRITEFUNC_PAUSE; /* the same bytes come again */
+    }
+    https->taken += size * count;
     https->curl->easy_getinfo(https->easy, CURLINFO_RESPONSE_CODE, &status);
     int stop =
         https->request.on_body(https->request.context, status, muster_slice(data, size * count));
@@ -232,7 +253,9 @@ struct muster_https *muster_https_open(uv_loop_t *loop, const char **problem) {
     https->loop = loop;
     https->multi = multi;
     uv_timer_init(loop, &https->timer);
-    https->timer.data = https;
+    uv_timer_init(loop, &https->resume);
+    https->timer.data = https->resume.data = https;
+    https->handles = 2;
     curl->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl->multi_setopt(multi, CURLMOPT_SOCKETDATA, https);
     curl->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timeout);
@@ -242,11 +265,15 @@ struct muster_https *muster_https_open(uv_loop_t *loop, const char **problem) {
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
-    free(handle->data);
+    struct muster_https *https = handle->data;
+    if (--https->handles == 0) {
+        free(https);
+    }
 }
 
 void muster_https_close(struct muster_https *https) {
     drop_request(https);
     https->curl->multi_cleanup(https->multi);
     uv_close((uv_handle_t *)&https->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&https->resume, on_timer_closed);
 }

@@ -197,7 +197,8 @@ static void fail_parse(struct kubernetes *k, int error) {
                  "Kubernetes: the answer of %.200s is not a list of %s (%s): does "
                  "kubernetes_master name an API server?",
                  k->server.host, k->options.naming.lookup == MUSTER_K8S_PODS ? "pods" : "endpoints",
-                 muster_strerror(error));
+                 error == MUSTER_E_UNSUPPORTED ? "it is JSON of another kind"
+                                               : muster_strerror(error));
     }
     fail(k, text);
 }

@@ -74,7 +74,9 @@ static void fail_parse(struct tailscale *t, int error) {
         snprintf(text, sizeof text,
                  "Tailscale: what %.150s status --json prints is no status (%s): is option command "
                  "the Tailscale client, 1.8 or newer?",
-                 t->command, muster_strerror(error));
+                 t->command,
+                 error == MUSTER_E_UNSUPPORTED ? "it is JSON of another kind"
+                                               : muster_strerror(error));
     }
     fail(t, text);
 }
