@@ -293,12 +293,27 @@ static void send_request(struct kubernetes *k, const char *address) {
     }
 }
 
+/* "host:port:address,address…": curl tries them all. */
+static void write_addresses(const struct kubernetes *k, const struct muster_addresses *addresses,
+                            char *out, size_t size) {
+    int n = snprintf(out, size, "%s:%u:", k->server.host, k->server.port);
+    for (unsigned i = 0; i < addresses->count && n >= 0 && (size_t)n < size; i++) {
+        const struct sockaddr_storage *a = &addresses->list[i];
+        char ip[INET6_ADDRSTRLEN];
+        if (a->ss_family == AF_INET6) {
+            uv_ip6_name((const struct sockaddr_in6 *)a, ip, sizeof ip);
+        } else {
+            uv_ip4_name((const struct sockaddr_in *)a, ip, sizeof ip);
+        }
+        n += snprintf(out + n, size - (size_t)n, "%s%s", i > 0 ? "," : "", ip);
+    }
+}
+
 /* Resolved here and not by curl, which would start a thread for it. */
 static void on_resolved(void *context, int status, const struct muster_addresses *addresses) {
     struct kubernetes *k = context;
-    char ip[INET6_ADDRSTRLEN], address[MUSTER_K8S_HOST_MAX + INET6_ADDRSTRLEN + 16];
+    char text[TEXT_SIZE];
     if (status != 0) {
-        char text[TEXT_SIZE];
         snprintf(text, sizeof text,
                  "Kubernetes: the API server's name %.200s does not resolve (%s): set option "
                  "kubernetes_master",
@@ -306,14 +321,8 @@ static void on_resolved(void *context, int status, const struct muster_addresses
         fail(k, text);
         return;
     }
-    const struct sockaddr_storage *a = &addresses->list[0];
-    if (a->ss_family == AF_INET6) {
-        uv_ip6_name((const struct sockaddr_in6 *)a, ip, sizeof ip);
-    } else {
-        uv_ip4_name((const struct sockaddr_in *)a, ip, sizeof ip);
-    }
-    snprintf(address, sizeof address, "%s:%u:%s", k->server.host, k->server.port, ip);
-    send_request(k, address);
+    write_addresses(k, addresses, text, sizeof text);
+    send_request(k, text);
 }
 
 static void ask(void *state) {

@@ -201,6 +201,28 @@ def dnsmasq_checks(cluster, directory):
             node.stop(key)
 
 
+def six_checks(cluster, directory):
+    """A cluster over IPv6: AAAA records are asked for, and a BEAM there is proven."""
+    dns = Dnsmasq(directory)
+    dns.write("127.0.0.1 app.test", "::1 app.test")
+    dns.start()
+    beam = cluster.spawn(["erl", "-noinput", "-proto_dist", "inet6_tcp", "-name", "y@::1",
+                          "-setcookie", COOKIE, "+S", "1"], env=cluster.env)
+    node = Cnode(NODE, {"name": "six-muster@::1", "cookie": COOKIE, "family": Atom("inet6"),
+                        "epmd_port": cluster.epmd_port, "listen_ip": "::1"})
+    try:
+        node.start("six", "dns", {"nameservers": f"127.0.0.1:{dns.port}", "query": "app.test",
+                                  "node_basename": "y", "poll_interval": 200})
+        check("dns: over IPv6 the BEAM behind an AAAA record is found and proven",
+              node.event("six", lambda e: e == ("found", b"y@::1"), 0, 15) is not None and
+              node.listed("six") == {"y@::1"}, node.status("six")["nodes"])
+    finally:
+        node.close()
+        dns.stop()
+        beam.kill()
+        beam.wait()
+
+
 def dns_fault_checks(cluster):
     node, dns = cluster.node, DnsServer()
     here = {"nameservers": f"127.0.0.1:{dns.port}", "poll_interval": 200, "timeout": 500,
@@ -427,6 +449,19 @@ def kubernetes_checks(cluster, directory):
                                                 kubernetes_master=f"127.0.0.1:{free_port()}"))
         expect_failure(node, "nobody", "kubernetes: nobody there", mark, "no connection")
         node.stop("nobody")
+        bare = f"{directory}/bare"
+        os.mkdir(bare)
+        mark = node.mark()
+        node.start("bare", "kubernetes", dict(options, kubernetes_service_account_path=bare,
+                                              kubernetes_namespace="default"))
+        expect_failure(node, "bare", "kubernetes: without ca.crt only the system's authorities "
+                       "are trusted", mark, "the system's store")
+        node.stop("bare")
+        mark = node.mark()
+        node.start("unknown", "kubernetes", dict(options, kubernetes_master="api.invalid:1"))
+        expect_failure(node, "unknown", "kubernetes: a name that does not resolve", mark,
+                       "does not resolve")
+        node.stop("unknown")
         mark = node.mark()
         node.start("where", "kubernetes", dict(options,
                                                kubernetes_service_account_path=directory))
@@ -446,6 +481,10 @@ def kubernetes_checks(cluster, directory):
         five_thousand(api, options, base)
     finally:
         api.close()
+
+
+def threads(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
 
 
 def rss_kb(pid):
@@ -473,6 +512,7 @@ def five_thousand(api, options, base):
         worst = max(worst, took)
         after_first = max(after_first, took) if asked > began + 0.3 else 0
     status = node.status("huge")
+    check("kubernetes: no thread was started", SLOW or threads(node.pid) == 1, threads(node.pid))
     check("kubernetes: 5,000 pods, chunked", len(status["nodes"]) == 5000,
           f"{size >> 20} MB in {status['last_duration_us'] / 1e6:.2f} s, "
           f"memory {before} -> {rss_kb(node.pid)} KB")
@@ -625,6 +665,7 @@ def main():
     try:
         before = descriptors(cluster.node.pid)
         for checks in (lambda: dnsmasq_checks(cluster, directory),
+                       lambda: six_checks(cluster, directory),
                        lambda: dns_fault_checks(cluster),
                        lambda: kubernetes_checks(cluster, directory),
                        lambda: tailscale_checks(cluster, directory),
