@@ -1,5 +1,7 @@
 #include "node/dns.h"
 
+/* The functions used here are c-ares 1.18's; 1.28 has others for the same. */
+#define CARES_NO_DEPRECATED
 #include <ares.h>
 #include <stdio.h>
 #include <stdlib.h>
