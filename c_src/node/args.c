@@ -30,12 +30,12 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
     case MUSTER_ARG_NODES:
         snprintf(out, size, "a list of node names as binaries");
         break;
+    case MUSTER_ARG_BINARIES:
+        snprintf(out, size, "a list of at most %d binaries of 1 to %lld bytes",
+                 MUSTER_ARG_BINARIES_MAX, (long long)arg->max);
+        break;
     case MUSTER_ARG_MAP:
         snprintf(out, size, "a map");
-        break;
-    case MUSTER_ARG_BINARIES:
-        snprintf(out, size, "a binary of 1 to %lld bytes or a list of 1 to %d such binaries",
-                 (long long)arg->max, MUSTER_SLICES_MAX);
         break;
     }
 }
@@ -114,22 +114,20 @@ static int read_nodes(struct muster_reader *r, struct muster_name_list *list) {
     return 0;
 }
 
-static int read_binaries(struct muster_reader *r, const struct muster_arg *arg) {
-    struct muster_slices *slices = arg->target;
+static int read_binaries(struct muster_reader *r, int64_t max, struct muster_arg_binaries *list) {
     int elements = 1;
-    int is_list = ei_decode_list_header(r->data, &r->at, &elements) == 0;
-    if (elements < 1 || elements > MUSTER_SLICES_MAX) {
+    if (ei_decode_list_header(r->data, &r->at, &elements) == 0 &&
+        elements > MUSTER_ARG_BINARIES_MAX) {
         return MUSTER_E_INVALID;
     }
     for (int i = 0; i < elements; i++) {
-        struct muster_slice *bytes = &slices->items[i];
-        if (muster_read_binary(r, bytes) != 0 || bytes->len == 0 ||
-            (int64_t)bytes->len > arg->max) {
+        struct muster_slice *item = &list->items[i];
+        if (muster_read_binary(r, item) != 0 || item->len == 0 || (int64_t)item->len > max) {
             return MUSTER_E_INVALID;
         }
     }
-    slices->count = (unsigned)elements;
-    return is_list && ei_decode_list_header(r->data, &r->at, &elements) != 0 ? MUSTER_E_INVALID : 0;
+    list->count = (unsigned)elements;
+    return 0;
 }
 
 static int read_value(struct muster_slice value, const struct muster_arg *arg) {
@@ -161,11 +159,11 @@ static int read_value(struct muster_slice value, const struct muster_arg *arg) {
         return read_choice(&r, arg);
     case MUSTER_ARG_NODES:
         return read_nodes(&r, arg->target);
+    case MUSTER_ARG_BINARIES:
+        return read_binaries(&r, arg->max, arg->target);
     case MUSTER_ARG_MAP:
         *(struct muster_slice *)arg->target = value;
         return muster_read_map(&r, &arity);
-    case MUSTER_ARG_BINARIES:
-        return read_binaries(&r, arg);
     }
     return MUSTER_E_INVALID;
 }

@@ -15,15 +15,15 @@ enum muster_arg_type {
     MUSTER_ARG_ATOM,    /* target: char[MUSTER_ATOM_SIZE] */
     MUSTER_ARG_CHOICE,  /* target: int, the index of the atom in `choices` */
     MUSTER_ARG_NODES, /* target: struct muster_name_list, which the caller closes, on failure too */
-    MUSTER_ARG_MAP,   /* target: struct muster_slice, the map as a term */
-    MUSTER_ARG_BINARIES, /* target: struct muster_slices; a binary, or a list of them, each of 1 to
-                            max bytes */
+    MUSTER_ARG_BINARIES, /* target: struct muster_arg_binaries, of 1 to max bytes each; a single
+                            binary is a list of one */
+    MUSTER_ARG_MAP,      /* target: struct muster_slice, the map as a term */
 };
 
-#define MUSTER_SLICES_MAX 16
+#define MUSTER_ARG_BINARIES_MAX 16
 
-struct muster_slices {
-    struct muster_slice items[MUSTER_SLICES_MAX];
+struct muster_arg_binaries {
+    struct muster_slice items[MUSTER_ARG_BINARIES_MAX];
     unsigned count;
 };
 

@@ -100,7 +100,8 @@ static int append_server(struct muster_dns_servers *servers, const char *ip, lon
     return n > 0 && (size_t)n < room ? 0 : MUSTER_E_INVALID;
 }
 
-int muster_dns_servers_read(struct muster_dns_servers *servers, const struct muster_slices *texts,
+int muster_dns_servers_read(struct muster_dns_servers *servers,
+                            const struct muster_arg_binaries *texts,
                             struct muster_problem *problem) {
     servers->csv[0] = '\0';
     for (unsigned i = 0; i < texts->count; i++) {

@@ -40,7 +40,8 @@ struct muster_dns_servers {
 };
 
 /* Reads "ip", "ip:port" or "[ip6]:port" each. Returns 0, or MUSTER_E_INVALID with the problem. */
-int muster_dns_servers_read(struct muster_dns_servers *servers, const struct muster_slices *texts,
+int muster_dns_servers_read(struct muster_dns_servers *servers,
+                            const struct muster_arg_binaries *texts,
                             struct muster_problem *problem);
 
 struct muster_dns_question {

@@ -10,7 +10,7 @@
 #define TTL_MAX_MS 60000
 /* An answer that lives shorter is not asked for more often than this. */
 #define FLOOR_MS 1000
-#define QUESTIONS_MAX (2 * MUSTER_SLICES_MAX)
+#define QUESTIONS_MAX (2 * MUSTER_ARG_BINARIES_MAX)
 
 const char *const muster_dns_record_choices[] = {"a", "aaaa", "both", "family", NULL};
 
@@ -74,12 +74,16 @@ static int add_names(struct dns_poll *poll, uint16_t type, struct muster_slice m
 static void on_answer(void *context, unsigned index, enum muster_dns_outcome outcome,
                       struct muster_slice message) {
     struct dns_poll *poll = context;
-    if (outcome == MUSTER_DNS_NO_RECORDS) {
-        poll->answers++;
-    } else if (outcome != MUSTER_DNS_ANSWER) {
-        note_problem(poll, index, muster_dns_outcome_text(outcome));
-    } else if (add_names(poll, poll->questions[index].type, message) != 0) {
+    int error = 0;
+    if (outcome == MUSTER_DNS_ANSWER) {
+        error = add_names(poll, poll->questions[index].type, message);
+    }
+    if (error == MUSTER_E_MALFORMED) {
         note_problem(poll, index, muster_dns_outcome_text(MUSTER_DNS_GARBLED));
+    } else if (error != 0) {
+        note_problem(poll, index, "more names than can be listed, or memory is short");
+    } else if (outcome != MUSTER_DNS_ANSWER && outcome != MUSTER_DNS_NO_RECORDS) {
+        note_problem(poll, index, muster_dns_outcome_text(outcome));
     } else {
         poll->answers++;
     }

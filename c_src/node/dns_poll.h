@@ -19,7 +19,7 @@ enum muster_dns_records {
 extern const char *const muster_dns_record_choices[];
 
 struct muster_dns_poll_options {
-    char queries[MUSTER_SLICES_MAX][MUSTER_DNS_QUERY_MAX + 1];
+    char queries[MUSTER_ARG_BINARIES_MAX][MUSTER_DNS_QUERY_MAX + 1];
     unsigned query_count;
     const char *query_option; /* what the user gave the query as, for error texts */
     char basename[MUSTER_NODE_NAME_MAX + 1];

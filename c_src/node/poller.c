@@ -69,8 +69,8 @@ void muster_poller_failed(struct muster_poller *poller, const char *text) {
 
 void muster_poller_partial(struct muster_poller *poller, const struct muster_name_list *names,
                            const char *text) {
-    back_off(poller);
-    muster_topology_report_partial(poller->topology, names, text);
+    muster_topology_report_part(poller->topology, names);
+    muster_poller_failed(poller, text);
 }
 
 static void on_timer_closed(uv_handle_t *handle) {

@@ -14,7 +14,7 @@ static void take_text(char *out, size_t size, struct muster_slice text) {
 static int start_dns(struct muster_topology *topology, struct muster_slice map,
                      struct muster_problem *problem) {
     struct muster_dns_poll_options options;
-    struct muster_slices queries = {.count = 0}, servers = {.count = 0};
+    struct muster_arg_binaries queries = {.count = 0}, servers = {.count = 0};
     struct muster_slice basename;
     int records = MUSTER_DNS_RECORDS_FAMILY;
     muster_dns_poll_defaults(&options);
@@ -37,6 +37,10 @@ static int start_dns(struct muster_topology *topology, struct muster_slice map,
     };
     if (muster_args_read(map, args, sizeof args / sizeof *args, problem) != 0 ||
         muster_dns_servers_read(&options.servers, &servers, problem) != 0) {
+        return MUSTER_E_INVALID;
+    }
+    if (queries.count == 0) {
+        snprintf(problem->text, sizeof problem->text, "option query: the list is empty");
         return MUSTER_E_INVALID;
     }
     for (unsigned i = 0; i < queries.count; i++) {

@@ -82,7 +82,7 @@ static int start_srv(struct muster_topology *topology, struct muster_slice map,
                      struct muster_problem *problem) {
     struct muster_dns_poll_options options;
     struct service s = {.domain = muster_slice("cluster.local", 13)};
-    struct muster_slices servers = {.count = 0};
+    struct muster_arg_binaries servers = {.count = 0};
     muster_dns_poll_defaults(&options);
     options.records = MUSTER_DNS_RECORDS_SRV;
     struct muster_arg args[] = {
@@ -117,7 +117,7 @@ static int start_kubernetes_dns(struct muster_topology *topology, struct muster_
                                 struct muster_problem *problem) {
     struct muster_dns_poll_options options;
     struct service s = {.domain = muster_slice("cluster.local", 13)};
-    struct muster_slices servers = {.count = 0};
+    struct muster_arg_binaries servers = {.count = 0};
     int records = MUSTER_DNS_RECORDS_FAMILY;
     muster_dns_poll_defaults(&options);
     struct muster_arg args[] = {

@@ -140,16 +140,16 @@ uv_loop_t *muster_topology_loop(const struct muster_topology *topology) {
     return topology->topologies->loop;
 }
 
-const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology) {
-    return &topology->topologies->peers->beam;
-}
-
 int muster_topology_family(const struct muster_topology *topology) {
     return topology->topologies->peers->lookup_options.family == AF_INET6 ? AF_INET6 : AF_INET;
 }
 
 struct muster_resolver *muster_topology_resolver(const struct muster_topology *topology) {
     return &topology->topologies->peers->resolver;
+}
+
+const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology) {
+    return &topology->topologies->peers->beam;
 }
 
 void muster_topology_sync_begins(struct muster_topology *topology) {
@@ -173,10 +173,11 @@ static void sync_ended(struct muster_topology *t, const char *error) {
     owner->on_sync(owner->context, t, error);
 }
 
-static void list_nodes(struct muster_topology *t, const struct muster_name_list *names) {
+void muster_topology_report_part(struct muster_topology *topology,
+                                 const struct muster_name_list *names) {
     for (unsigned i = 0; i < names->count; i++) {
-        if (!is_skipped(t, &names->names[i])) {
-            list_node(t, &names->names[i], 0);
+        if (!is_skipped(topology, &names->names[i])) {
+            list_node(topology, &names->names[i], 0);
         }
     }
 }
@@ -186,15 +187,9 @@ void muster_topology_report(struct muster_topology *topology, struct muster_name
     for (struct muster_found_node *n = topology->nodes; n != NULL; n = n->next) {
         n->listed = muster_name_list_has(names, &n->name);
     }
-    list_nodes(topology, names);
+    muster_topology_report_part(topology, names);
     sweep(topology);
     sync_ended(topology, NULL);
-}
-
-void muster_topology_report_partial(struct muster_topology *topology,
-                                    const struct muster_name_list *names, const char *text) {
-    list_nodes(topology, names);
-    sync_ended(topology, text);
 }
 
 void muster_topology_failed(struct muster_topology *topology, const char *text) {

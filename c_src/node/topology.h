@@ -107,14 +107,14 @@ void muster_topology_set_state(struct muster_topology *topology, void *state);
 void *muster_topology_state(const struct muster_topology *topology);
 uv_loop_t *muster_topology_loop(const struct muster_topology *topology);
 
-/* The node's own BEAM, whose name is announced; empty text while there is no distribution. */
-const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology);
-
 /* The address family of the distribution, AF_INET or AF_INET6; AF_INET while there is none. */
 int muster_topology_family(const struct muster_topology *topology);
 
 /* Host names to addresses, at most two look-ups under way in the whole node. */
 struct muster_resolver *muster_topology_resolver(const struct muster_topology *topology);
+
+/* The node's own BEAM, whose name is announced; empty text while there is no distribution. */
+const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology);
 
 /* A question to the backend goes out now: the time until the next report or failure is measured. */
 void muster_topology_sync_begins(struct muster_topology *topology);
@@ -131,11 +131,11 @@ void muster_topology_report(struct muster_topology *topology, struct muster_name
 void muster_topology_failed(struct muster_topology *topology, const char *text);
 
 /*
- * Part of an answer: what it names is listed, nothing is let go, and the sync counts as failed with
- * `text`.
+ * Part of an answer: the names in it are listed now, nobody is let go. A report or a failure
+ * follows when the rest has come, or did not.
  */
-void muster_topology_report_partial(struct muster_topology *topology,
-                                    const struct muster_name_list *names, const char *text);
+void muster_topology_report_part(struct muster_topology *topology,
+                                 const struct muster_name_list *names);
 
 /*
  * One node was heard of (gossip); it is let go when it was not heard for `expire_ms` and is not

@@ -113,8 +113,9 @@ class Dnsmasq:
             self.process.send_signal(signal.SIGHUP)
 
     def start(self, *options):
+        path = shutil.which("dnsmasq", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
         self.process = subprocess.Popen(
-            ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
+            [path, "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
              "--no-hosts", "--listen-address=127.0.0.1", "--bind-interfaces",
              f"--port={self.port}", f"--addn-hosts={self.hosts}", "--local=/test/", "--user=root",
              f"--pid-file={self.directory}/dnsmasq.pid", *options],
@@ -611,8 +612,8 @@ def tailscale_checks(cluster, directory):
             ("not logged in", "echo '{\"BackendState\":\"NeedsLogin\",\"Peer\":null}'",
              ["NeedsLogin", "tailscale up"]),
             ("much too much", big, ["more than is sensible"]),
-            ("a hang", "sleep 60 & sleep 61", ["1000 ms", "killed"]),
-            ("a helper that keeps the pipe", "sleep 62 & exit 0", ["1000 ms"])):
+            ("a hang", "sleep 4760 & sleep 4761", ["1000 ms", "killed"]),
+            ("a helper that keeps the pipe", "sleep 4762 & exit 0", ["1000 ms"])):
         does(script)
         mark = node.mark()
         node.sync("ts")
@@ -629,7 +630,7 @@ def tailscale_checks(cluster, directory):
     node.sync("ts")
     check("tailscale: much on standard error does not stop it",
           node.event("ts", lambda e: e[:2] == ("sync", "ok"), mark) is not None)
-    does("echo $$ > " + f"{directory}/pid; sleep 63")
+    does("echo $$ > " + f"{directory}/pid; sleep 4763")
     os.path.exists(f"{directory}/pid") and os.unlink(f"{directory}/pid")
     node.sync("ts")
     eventually(lambda: os.path.exists(f"{directory}/pid"))
@@ -638,7 +639,7 @@ def tailscale_checks(cluster, directory):
           eventually(lambda: children(node.pid) == [], 3), children(node.pid))
     left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     check("tailscale: what commands started is gone",
-          not any(f"sleep 6{i}" in left for i in range(4)))
+          not any(f"sleep 476{i}" in left for i in range(4)))
     for path, words in (("no-such-tailscale", ["no command", "PATH"]),
                         (f"{directory}/output", ["cannot be run"])):
         mark = node.mark()
@@ -653,7 +654,7 @@ def tailscale_checks(cluster, directory):
 # --- A backend that fails, and the nodes it listed ---
 
 
-def heal_checks(cluster, directory):
+def heal_checks(cluster):
     """The link is lost and comes back while the backend is down."""
     node, dns = cluster.node, DnsServer()
     dns.names["heal.test"] = [("A", 1, "127.0.0.1")]
@@ -672,6 +673,34 @@ def heal_checks(cluster, directory):
     dns.close()
 
 
+def leaving_checks(directory):
+    """A C node whose backends all hang ends at once when its BEAM does."""
+    dns, api = DnsServer(), socket.create_server(("127.0.0.1", 0))
+    dns.names["silent.test"] = "silent"
+    with open(f"{directory}/hangs", "w") as f:
+        f.write(f"#!/bin/sh\necho $$ > {directory}/hanging\nsleep 4764\n")
+    os.chmod(f.name, 0o755)
+    node = Cnode(NODE)
+    here = {"nameservers": f"127.0.0.1:{dns.port}", "timeout": 30000}
+    node.start("a", "dns", dict(here, query="silent.test", node_basename="x"))
+    node.start("b", "dns_srv", dict(here, query="silent.test", node_basename="x"))
+    node.start("c", "kubernetes", {"kubernetes_node_basename": "x", "kubernetes_selector": "a=b",
+                                   "kubernetes_namespace": "default",
+                                   "kubernetes_master": f"127.0.0.1:{api.getsockname()[1]}"})
+    node.start("d", "tailscale", {"node_basename": "x", "command": f.name, "timeout": 30000})
+    eventually(lambda: os.path.exists(f"{directory}/hanging") and dns.times("silent.test"))
+    node.start("a", "dns", dict(here, query="silent.test", node_basename="y"))
+    check("a topology is replaced while it asks", node.status("a")["syncs"] == 0)
+    began = time.monotonic()
+    code = node.close()
+    check("all backends hang, and the C node leaves in order at once",
+          code == 0 and time.monotonic() - began < 1, f"exit code {code}")
+    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    check("and takes the command that hangs along", "sleep 4764" not in left)
+    dns.close()
+    api.close()
+
+
 def descriptors(pid):
     return len(glob.glob(f"/proc/{pid}/fd/*"))
 
@@ -687,7 +716,8 @@ def main():
                        lambda: dns_fault_checks(cluster),
                        lambda: kubernetes_checks(cluster, directory),
                        lambda: tailscale_checks(cluster, directory),
-                       lambda: heal_checks(cluster, directory)):
+                       lambda: heal_checks(cluster),
+                       lambda: leaving_checks(directory)):
             checks()
         # The link to the BEAM, and what libuv keeps for child processes.
         check("no descriptor is left open",

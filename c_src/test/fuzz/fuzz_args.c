@@ -27,7 +27,7 @@ static void check_inside(struct muster_slice whole, struct muster_slice part) {
 static void read_options(struct muster_slice map) {
     static const char *const choices[] = {"tcp", "tls", "other", NULL};
     struct muster_slice cookie = {0}, options = {0};
-    struct muster_slices list = {.count = 0};
+    struct muster_arg_binaries list = {.count = 0};
     struct muster_node_name name = {.len = 0};
     struct muster_problem problem;
     int64_t port = 4369;
@@ -53,7 +53,7 @@ static void read_options(struct muster_slice map) {
         check(cookie.len >= 1 && cookie.len <= 16);
         check_inside(map, cookie);
     }
-    check(!args[5].given || (list.count >= 1 && list.count <= MUSTER_SLICES_MAX));
+    check(list.count <= MUSTER_ARG_BINARIES_MAX);
     for (unsigned i = 0; i < list.count; i++) {
         check(list.items[i].len >= 1 && list.items[i].len <= 8);
         check_inside(map, list.items[i]);

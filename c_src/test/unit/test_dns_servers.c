@@ -5,7 +5,7 @@
 #include "node/dns.h"
 
 static int read_servers(const char *const texts[], struct muster_dns_servers *servers) {
-    struct muster_slices slices = {.count = 0};
+    struct muster_arg_binaries slices = {.count = 0};
     struct muster_problem problem = {.text = ""};
     for (; texts[slices.count] != NULL; slices.count++) {
         const char *text = texts[slices.count];
