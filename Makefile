@@ -1,33 +1,46 @@
-# muster: how everything is built. `make help` lists the targets.
+# muster: how everything is built. `make help` lists the targets, V=1 shows full commands.
 #
-# Flavours share one set of rules: BUILD=release|asan|fuzz|analysis picks flags and the
-# directory build/$(BUILD); only the release flavour ever writes to priv/.
+# Flavours share one set of rules: BUILD=release|asan|fuzz picks flags and the directory
+# build/$(BUILD); only the release flavour ever writes to priv/.
 
 BUILD ?= release
 OUT := build/$(BUILD)
 VERSION := $(shell cat VERSION)
 UNAME := $(shell uname -s)
 
-# Where the Erlang headers and libei are. script/erlang-paths asks `erl` once.
-ifeq ($(filter clean help deps demo,$(MAKECMDGOALS)),)
--include build/erlang.mk
-endif
-
 CC ?= cc
 PKG_CONFIG ?= pkg-config
-# A user's newer compiler may know warnings ours does not: errors only in our own checkout.
-WERROR ?= $(if $(wildcard .git),-Werror)
+# Mix and the BEAM want to know that file names are UTF-8; a bare container says nothing.
+ifeq ($(LC_ALL)$(LC_CTYPE)$(LANG),)
+export LC_ALL := C.UTF-8
+endif
+
+# Where the Erlang headers and libei are: script/erlang-paths asks `erl` once, and again when
+# that Erlang has gone (an upgrade). MAKE_RESTARTS keeps a lasting lack from asking for ever.
+ifneq ($(filter-out help deps demo clean clean-native asan valgrind fuzz,$(or $(MAKECMDGOALS),all)),)
+include build/erlang.mk
+ifeq ($(wildcard $(EI_INCLUDE)/ei.h)$(MAKE_RESTARTS),)
+build/erlang.mk: FORCE
+endif
+endif
+
+# A user's newer compiler may know warnings that ours does not: errors only in our own checkout,
+# not where Mix (deps/), rebar3 (lib/, _checkouts/) or Gleam (packages/) put a clone.
+PARENT := $(notdir $(patsubst %/,%,$(dir $(CURDIR))))
+WERROR ?= $(if $(filter deps lib _checkouts packages,$(PARENT)),,$(if $(wildcard .git),-Werror))
 
 CPPFLAGS_ALL = -D_GNU_SOURCE -D_REENTRANT -DMUSTER_VERSION='"$(VERSION)"' -Ic_src $(CPPFLAGS)
-CFLAGS_COMMON = -std=c11 -fPIC -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-                -Wpointer-arith -Wvla $(WERROR)
-CFLAGS_release = -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+CFLAGS_COMMON = -std=c11 -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow -Wstrict-prototypes \
+                -Wmissing-prototypes -Wpointer-arith -Wvla $(WERROR)
+# -U first: Ubuntu's gcc defines _FORTIFY_SOURCE by itself, and a second definition is a warning.
+CFLAGS_release = -O2 -g -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 CFLAGS_asan = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_fuzz = -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
               -fno-sanitize-recover=all -DMUSTER_FUZZING
 CFLAGS_ALL = $(CFLAGS_COMMON) $(CFLAGS_$(BUILD)) $(CFLAGS)
 LDFLAGS_asan = -fsanitize=address,undefined
-LDFLAGS_fuzz = -fsanitize=fuzzer,address,undefined
+LDFLAGS_fuzz = -fsanitize=address,undefined
+LDFLAGS_ALL = $(LDFLAGS_$(BUILD)) $(LDFLAGS)
 ifeq ($(BUILD),fuzz)
 CC := clang
 endif
@@ -42,8 +55,9 @@ JANSSON_CFLAGS := $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
 JANSSON_LIBS := $(or $(shell $(PKG_CONFIG) --libs jansson 2>/dev/null),-ljansson)
 # Only its headers: the library is loaded by the strategy that needs it (dlopen).
 CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
-LIB_CFLAGS = $(UV_CFLAGS) $(SODIUM_CFLAGS) $(CARES_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
 DL_LIBS := $(if $(filter Linux,$(UNAME)),-ldl)
+INCLUDES = -I$(EI_INCLUDE) -I$(ERTS_INCLUDE) $(UV_CFLAGS) $(SODIUM_CFLAGS) $(CARES_CFLAGS) \
+           $(JANSSON_CFLAGS) $(CURL_CFLAGS)
 NODE_LIBS = -L$(EI_LIB) -lei $(UV_LIBS) $(SODIUM_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(DL_LIBS) \
             -lpthread
 
@@ -58,6 +72,7 @@ NODE_SRC := $(wildcard c_src/node/*.c)
 NIF_SRC := $(wildcard c_src/nif/*.c)
 UNIT_SRC := $(wildcard c_src/test/unit/test_*.c)
 FUZZ_SRC := $(wildcard c_src/test/fuzz/fuzz_*.c)
+HEADERS := $(wildcard c_src/*/*.h)
 
 obj = $(patsubst c_src/%.c,$(OUT)/%.o,$(1))
 CORE_OBJ := $(call obj,$(CORE_SRC))
@@ -67,27 +82,46 @@ NODE_LIB_OBJ := $(filter-out $(OUT)/node/main.o,$(NODE_OBJ))
 NIF_OBJ := $(call obj,$(NIF_SRC))
 UNIT_BIN := $(patsubst c_src/test/unit/%.c,$(OUT)/unit/%,$(UNIT_SRC))
 FUZZ_BIN := $(patsubst c_src/test/fuzz/%.c,$(OUT)/fuzz/%,$(FUZZ_SRC))
+TIDY_OK := $(patsubst c_src/%.c,build/tidy/%.ok,$(CORE_SRC) $(NODE_SRC) $(NIF_SRC))
+
+# `$(call say,CC)` prints "CC release/core/x.o", unless V=1 shows the command itself.
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '%-4s %s\n' '$(1)' '$(@:build/%=%)'
+endif
 
 .DEFAULT_GOAL := all
-.PHONY: all native help deps demo test bench asan valgrind fuzz lint clean unit fuzz-bin
+.SECONDARY:
+.DELETE_ON_ERROR:
+.PHONY: FORCE all native help deps demo test bench asan valgrind fuzz lint tidy clean clean-native unit fuzz-bin
 
 ## all: build the C node, the NIF library and the Erlang and Elixir code
 all: native
-	@script/build-beam
+	@sh script/build-beam
 
 ## native: build priv/muster_node and priv/muster_nif.so (what mix and rebar3 call)
+ifeq ($(BUILD),release)
 native: priv/muster_node priv/muster_nif.so
+else
+native: $(OUT)/muster_node $(OUT)/muster_nif.so
+endif
+	@:
 
 help:
 	@echo "muster $(VERSION): make targets"
-	@sed -n 's/^## \([a-z]*\): \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+	@sed -n 's/^## \([a-z]*\): \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  %-10s %s\n", $$1, $$2}'
+	@echo "V=1 shows full commands, BUILD=asan|fuzz builds another flavour into build/."
 
 ## deps: install what is missing (Debian/Ubuntu: apt, macOS: brew)
 deps:
-	@script/deps
+	@sh script/deps
 
-## demo: install, build, form a real cluster on loopback and show it working
-demo: deps
+## demo: install what the build needs, build, form a real cluster on loopback and show it working
+demo:
+	@sh script/deps --build
 	@$(MAKE) --no-print-directory all
 	@script/demo
 
@@ -116,46 +150,80 @@ lint: all
 	@script/lint
 
 ## clean: remove what was built
-clean:
-	rm -rf build _build priv/muster_node priv/muster_nif.so
+clean: clean-native
+	@rm -rf build _build
+
+# What `mix clean` and `rebar3 clean` call: their own output is theirs to remove.
+clean-native:
+	@rm -rf build/release build/asan build/fuzz build/erlang.mk build/libs-checked \
+	  priv/muster_node priv/muster_nif.so
 
 build/erlang.mk: script/erlang-paths
 	@mkdir -p build
-	@script/erlang-paths > $@.tmp && mv $@.tmp $@
+	@sh script/erlang-paths > $@.tmp && mv $@.tmp $@
 
+build/libs-checked: script/check-libs build/erlang.mk
+	@mkdir -p build
+	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' EI_INCLUDE='$(EI_INCLUDE)' ERTS_INCLUDE='$(ERTS_INCLUDE)' \
+	  sh script/check-libs && touch $@
+
+# Changes only when the compiler, its flags or the version do; then everything is rebuilt.
+$(OUT)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo $(call quote,$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(INCLUDES) $(LDFLAGS_ALL) $(NODE_LIBS)) > $@.tmp
+	@cmp -s $@.tmp $@ && rm -f $@.tmp || mv $@.tmp $@
+
+quote = '$(subst ','\'',$(1))'
+
+# Moved into place: a running C node or BEAM keeps the file it has open.
 priv/%: build/release/%
+	$(call say,COPY)
 	@mkdir -p priv
 	@cp $< $@.tmp && mv $@.tmp $@
 
 $(OUT)/libmuster_core.a: $(CORE_OBJ)
+	$(call say,AR)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(OUT)/muster_node: $(NODE_OBJ) $(OUT)/libmuster_core.a
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(BUILD)) $(LDFLAGS) -o $@ $^ $(NODE_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(NODE_LIBS)
 
 $(OUT)/muster_nif.so: $(NIF_OBJ) $(OUT)/libmuster_core.a
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(BUILD)) $(NIF_LDFLAGS) $(LDFLAGS) -o $@ $^
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS_ALL) $(NIF_LDFLAGS) $(LDFLAGS_ALL) -o $@ $^
 
 unit: $(UNIT_BIN)
+	@:
 
 $(OUT)/unit/%: $(OUT)/test/unit/%.o $(NODE_LIB_OBJ) $(OUT)/libmuster_core.a
+	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(BUILD)) $(LDFLAGS) -o $@ $^ -lcmocka $(NODE_LIBS)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(NODE_LIBS)
 
 fuzz-bin: $(FUZZ_BIN)
+	@:
 
 $(OUT)/fuzz/%: $(OUT)/test/fuzz/%.o $(NODE_LIB_OBJ) $(OUT)/libmuster_core.a
+	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(BUILD)) $(LDFLAGS) -o $@ $^ $(NODE_LIBS)
+	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ $(NODE_LIBS)
 
-$(OUT)/%.o: c_src/%.c build/erlang.mk VERSION | build/libs-checked
+$(OUT)/%.o: c_src/%.c $(OUT)/flags | build/libs-checked
+	$(call say,CC)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -I$(EI_INCLUDE) -I$(ERTS_INCLUDE) $(LIB_CFLAGS) \
-	  -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(INCLUDES) -MMD -MP -c -o $@ $<
 
-build/libs-checked: script/check-libs build/erlang.mk
-	@mkdir -p build
-	@CC="$(CC)" script/check-libs && touch $@
+# clang-tidy is slow: a file is looked at again only when it, a header or the checks changed.
+tidy: $(TIDY_OK)
+	@:
+
+build/tidy/%.ok: c_src/%.c $(HEADERS) .clang-tidy
+	$(call say,TIDY)
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) $(filter-out $(WERROR),$(CFLAGS_COMMON)) $(INCLUDES) 2>$@.err \
+	  || { cat $@.err; exit 1; }
+	@touch $@
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

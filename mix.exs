@@ -5,18 +5,33 @@ defmodule Mix.Tasks.Compile.MusterNative do
 
   @impl true
   def run(_args) do
-    case System.cmd(make(), ["--no-print-directory", "native"],
-           stderr_to_stdout: true,
-           into: IO.stream(:stdio, :line)
-         ) do
-      {_, 0} -> {:ok, []}
-      {_, _} -> Mix.raise("muster: `make native` failed; its first lines above say why")
-    end
+    make!(["-j#{System.schedulers_online()}", "native"])
+    # Links priv/ into the build folder, should it not have been there when Mix first looked.
+    Mix.Project.build_structure()
+    {:noop, []}
   end
 
-  defp make do
-    System.find_executable("gmake") || System.find_executable("make") ||
-      Mix.raise("muster: no `make` on the PATH; it builds the native code")
+  @impl true
+  def clean do
+    make!(["clean-native"])
+  end
+
+  defp make!(args) do
+    program =
+      System.find_executable("gmake") || System.find_executable("make") ||
+        Mix.raise("muster: no `make` on the PATH; it builds the native code")
+
+    # Under `make all` the outer make's job server is out of reach: the BEAM closes its files.
+    env = [{"MAKEFLAGS", nil}, {"MAKELEVEL", nil}]
+    options = [env: env, stderr_to_stdout: true, into: IO.stream(:stdio, :line)]
+
+    case System.cmd(program, ["--no-print-directory" | args], options) do
+      {_, 0} ->
+        :ok
+
+      {_, _} ->
+        Mix.raise("muster: `make #{Enum.join(args, " ")}` failed; its first lines above say why")
+    end
   end
 end
 
@@ -30,30 +45,61 @@ defmodule Muster.MixProject do
       app: :muster,
       version: @version,
       elixir: "~> 1.14",
-      description: "Finds, watches and leads a BEAM cluster, and shares its state: a native core in C",
+      description:
+        "Finds, watches and leads a BEAM cluster, and shares its state: a native core in C",
       compilers: [:muster_native] ++ Mix.compilers(),
-      erlc_options: [:debug_info, :warnings_as_errors],
-      elixirc_options: [warnings_as_errors: true],
+      erlc_options: [:debug_info] ++ if(own_checkout?(), do: [:warnings_as_errors], else: []),
+      elixirc_options: [warnings_as_errors: own_checkout?()],
       elixirc_paths: elixirc_paths(Mix.env()),
       package: package(),
       deps: []
     ]
   end
 
+  # As in src/muster.app.src, which is what rebar3 reads: one place for both.
   def application do
-    [mod: {:muster_app, []}, extra_applications: [:logger]]
+    {:ok, [{:application, :muster, app}]} = :file.consult("src/muster.app.src")
+
+    [
+      mod: app[:mod],
+      registered: app[:registered],
+      env: app[:env],
+      extra_applications: (app[:applications] -- [:kernel, :stdlib]) ++ [:logger]
+    ]
   end
 
+  # `config :muster, elixir_names: false` in the using project leaves out the modules under the
+  # documented names (Raxol.Swarm.*), which would clash in a release that holds raxol as well;
+  # the Erlang modules muster_* and what is in lib/muster/ stay.
   defp elixirc_paths(:test), do: ["lib", "test/support"]
-  defp elixirc_paths(_), do: ["lib"]
+
+  defp elixirc_paths(_) do
+    case Application.get_env(:muster, :elixir_names, true) do
+      true ->
+        ["lib"]
+
+      false ->
+        ["lib/muster"]
+
+      other ->
+        Mix.raise("config :muster, elixir_names: expected true or false, got: #{inspect(other)}")
+    end
+  end
+
+  # A user's newer compiler may know warnings that ours does not; the Makefile does the same.
+  defp own_checkout? do
+    parent = File.cwd!() |> Path.dirname() |> Path.basename()
+    File.exists?(".git") and parent not in ~w(deps lib _checkouts packages)
+  end
 
   defp package do
     [
       licenses: ["Apache-2.0"],
       links: %{},
-      files:
-        ~w(c_src/core c_src/node c_src/nif src include lib priv/.gitkeep script/erlang-paths script/check-libs
-           Makefile VERSION mix.exs rebar.config README.md CHANGELOG.md LICENSE)
+      files: ~w(c_src/core c_src/node c_src/nif src include lib priv/.gitkeep
+           script/build-beam script/check-libs script/deps script/erlang-paths
+           Makefile VERSION mix.exs .formatter.exs rebar.config rebar.lock
+           README.md CHANGELOG.md LICENSE)
     ]
   end
 end

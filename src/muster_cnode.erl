@@ -20,8 +20,8 @@
 %%     `priv' directory.</dd>
 %% <dt>`heartbeat_ms'</dt><dd>Interval of the C node's heartbeats, 10..60000 ms, default 500.</dd>
 %% <dt>`heartbeat_limit'</dt><dd>A C node silent that long is killed and restarted; 20..600000 ms,
-%%     at least twice `heartbeat_ms', default 3000. Shorter finds a hung C node sooner, longer
-%%     forgives a busier machine.</dd>
+%%     at least twice `heartbeat_ms', default 3000; to its first heartbeat it has at least 10 s.
+%%     Shorter finds a hung C node sooner, longer forgives a busier machine.</dd>
 %% </dl>
 -module(muster_cnode).
 
@@ -60,8 +60,9 @@
 %% A C node that lived that long is taken for a working one: its end starts at the shortest
 %% back-off again.
 -define(STABLE_MS, 5000).
-%% How often the cookie is looked at; the BEAM tells nobody of a change.
--define(COOKIE_CHECK_MS, 1000).
+%% How often the cookie is looked at, of whose change the BEAM tells nobody, and what kept the C
+%% node out of the cluster is tried again.
+-define(CHECK_MS, 1000).
 -define(STOP_MS, 4000).
 -define(LOG_META, #{domain => [muster]}).
 
@@ -97,6 +98,8 @@
     pids = #{} :: #{pid() => reference()},
     %% The BEAM node's name that the C node was given.
     distributed :: node() | undefined,
+    %% Why it is in no cluster, as last logged.
+    kept_out :: term(),
     %% Cookies as sent: of the cluster, and of nodes with their own.
     cookies = #{} :: #{all | binary() => atom()},
     %% Peers that refuse our cookie.
@@ -198,7 +201,7 @@ init(Options) ->
     process_flag(trap_exit, true),
     %% For the node's own coming alive; other nodes' are the services' matter.
     ok = net_kernel:monitor_nodes(true),
-    schedule_cookie_check(),
+    schedule_check(),
     {ok, #state{options = Options}, {continue, start}}.
 
 %% @private
@@ -243,9 +246,9 @@ handle_info({nodeup, Node}, S) when Node =:= node() ->
     {noreply, distribute(S)};
 handle_info({nodedown, Node}, #state{distributed = Node} = S) ->
     {noreply, leave_cluster(S)};
-handle_info(check_cookies, S) ->
-    schedule_cookie_check(),
-    {noreply, refresh_cookies(S)};
+handle_info(check, S) ->
+    schedule_check(),
+    {noreply, refresh_cookies(distribute(S))};
 handle_info({'EXIT', Pid, Reason}, #state{owner = Owner} = S) when Pid =/= Owner, is_pid(Pid) ->
     %% Linked to nobody but the owner and the supervisor, whose exits must end this process.
     case Reason of
@@ -396,15 +399,17 @@ distribute(#state{distributed = undefined} = S) ->
             S1 = S#state{distributed = node(), cookies = #{all => erlang:get_cookie()}},
             request(distribute, node, distribute, Config, S1);
         {error, Reason} ->
-            ?LOG_ERROR(
-                "muster's C node stays out of the cluster: ~ts",
-                [muster_distribution:format_error(Reason)],
-                ?LOG_META
-            ),
-            S
+            kept_out(muster_distribution:format_error(Reason), S)
     end;
 distribute(S) ->
     leave_cluster(S).
+
+%% To be tried again soon, but not to be logged again.
+kept_out(Text, #state{kept_out = Text} = S) ->
+    S#state{distributed = undefined};
+kept_out(Text, S) ->
+    ?LOG_ERROR("muster's C node stays out of the cluster: ~ts", [Text], ?LOG_META),
+    S#state{distributed = undefined, kept_out = Text}.
 
 leave_cluster(#state{owner = Owner} = S) when is_pid(Owner) ->
     muster_port_owner:stop(Owner),
@@ -420,9 +425,6 @@ peer_event({peer, Node, _, _}, #state{mismatched = Mismatched} = S) ->
     S#state{mismatched = maps:remove(Node, Mismatched)};
 peer_event(_, S) ->
     S.
-
-schedule_cookie_check() ->
-    erlang:send_after(?COOKIE_CHECK_MS, self(), check_cookies).
 
 %% Sends what changed since it was sent: the cluster's cookie, and those of nodes with their own,
 %% as far as such a node refused the cluster's.
@@ -470,6 +472,12 @@ frame(Binary, S) ->
             S
     end.
 
+term({log, Level, Text}, S) ->
+    logger:log(Level, "~ts", [Text], ?LOG_META),
+    S;
+term(_, #state{phase = Phase} = S) when Phase =/= starting, Phase =/= up ->
+    %% Said before it went.
+    S;
 term({reply, Id, Result}, #state{requests = Requests} = S) ->
     case maps:take(Id, Requests) of
         {ReplyTo, Rest} -> answered(ReplyTo, Result, S#state{requests = Rest});
@@ -480,9 +488,6 @@ term({event, node, peers, Event}, S) ->
     peer_event(Event, S);
 term({event, Service, Key, Event}, S) ->
     notify_key({Service, Key}, Event, S),
-    S;
-term({log, Level, Text}, S) ->
-    logger:log(Level, "~ts", [Text], ?LOG_META),
     S;
 term({hello, ?PROTOCOL, Info}, #state{phase = starting} = S) ->
     came_up(Info, S);
@@ -511,9 +516,12 @@ came_up(Info, #state{generation = Generation, os_pid = OsPid} = S) ->
     ),
     S#state{phase = up, up_since = now_ms()}.
 
+answered(distribute, {error, {Kind, Text}}, S) when is_binary(Text) ->
+    kept_out(io_lib:format("~ts: ~ts", [Kind, Text]), S);
 answered(distribute, {error, Reason}, S) ->
-    ?LOG_ERROR("muster's C node cannot join the cluster: ~0tp", [Reason], ?LOG_META),
-    S;
+    kept_out(io_lib:format("~0tp", [Reason]), S);
+answered(distribute, {ok, _}, S) ->
+    S#state{kept_out = undefined};
 answered(ReplyTo, Result, S) ->
     reply(ReplyTo, Result),
     S.
@@ -601,6 +609,9 @@ notify(Message, #state{pids = Pids}) ->
 notify_key({Service, Key} = ServiceKey, Event, #state{keys = Keys}) ->
     Members = maps:get(ServiceKey, Keys, #{}),
     maps:foreach(fun(Pid, _) -> Pid ! {muster_cnode, event, Service, Key, Event} end, Members).
+
+schedule_check() ->
+    erlang:send_after(?CHECK_MS, self(), check).
 
 now_ms() ->
     erlang:monotonic_time(millisecond).

@@ -3,7 +3,7 @@
 %% family, ports, ticks. Collected from the running node; the mapping itself is pure.
 -module(muster_distribution).
 
--export([config/0, from/1, cookie/1, format_error/1]).
+-export([config/0, from/1, is_spoken/0, cookie/1, format_error/1]).
 
 -export_type([input/0, config/0, reason/0]).
 
@@ -34,6 +34,15 @@ config() ->
     case is_alive() of
         false -> not_alive;
         true -> from(collect())
+    end.
+
+%% Whether this node's distribution, if any, is one that C nodes speak. Where it is not (TLS, no
+%% epmd), they get no answers from anybody, and their silence says nothing.
+-spec is_spoken() -> boolean().
+is_spoken() ->
+    case config() of
+        {ok, #{transport := Transport}} -> Transport =:= tcp;
+        _ -> true
     end.
 
 collect() ->

@@ -3,7 +3,8 @@
 %% `node_up' and `node_down' follow the BEAM's own view (`net_kernel:monitor_nodes/1'); the C node
 %% pings each node and says when one turns suspect, down, or healthy again. The C node holds the
 %% samples, this server pulls them when asked, and keeps working on its own knowledge while there
-%% is no C node: then the status follows the BEAM alone.
+%% is no C node: then the status follows the BEAM alone. So it does where the cluster's
+%% distribution is one that C nodes do not speak (TLS, no epmd).
 %%
 %% == Events ==
 %% A subscriber gets
@@ -215,7 +216,7 @@ check(Options, DefaultName) ->
         suspect_after_ms => muster_options:integer(5000, Span, "milliseconds"),
         down_after_ms => muster_options:integer(30000, Span, "milliseconds"),
         forget_after_ms =>
-            {3600000, fun is_forget_after/1, 
+            {3600000, fun is_forget_after/1,
                 <<"an integer from 1 to 4294967295 (milliseconds) or infinity">>},
         name => {DefaultName, fun is_name/1, <<"an atom, {via, Module, Term} or {global, Term}">>}
     },
@@ -352,9 +353,9 @@ forget_now(Node, #state{nodes = Nodes, names = Names} = S) ->
 %%% What the C node says
 
 cnode_event({status, Name, _From, To}, #state{names = Names, nodes = Nodes} = S) ->
-    case Names of
-        #{Name := Node} -> status(Node, To, maps:get(Node, Nodes), S);
-        #{} -> S
+    case {Names, To =:= healthy orelse muster_distribution:is_spoken()} of
+        {#{Name := Node}, true} -> status(Node, To, maps:get(Node, Nodes), S);
+        _ -> S
     end;
 cnode_event(_, S) ->
     S.
@@ -588,8 +589,10 @@ remove_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
             S
     end.
 
+%% A subscriber on another node that hangs must not hold up this server.
 tell(Event, #state{subscribers = Subscribers}) ->
-    maps:foreach(fun(Pid, _) -> Pid ! {swarm_event, Event} end, Subscribers).
+    Send = fun(Pid, _) -> erlang:send(Pid, {swarm_event, Event}, [nosuspend, noconnect]) end,
+    maps:foreach(Send, Subscribers).
 
 %%% Helpers
 

@@ -24,6 +24,9 @@
 -define(BUSY_LIMITS, {65536, 262144}).
 -define(PENDING_MAX, (16 * 1024 * 1024)).
 -define(RETRY_MS, 5).
+%% How long a C node may take from its start to its first heartbeat, at least: on a cold or busy
+%% machine that is no sign of a hang, and killing it would only make it start over.
+-define(START_MS, 10000).
 %% How long a C node may take to leave the cluster after its stdin closed.
 -define(LEAVE_MS, 1500).
 -define(KILL_RETRY_MS, 1000).
@@ -34,9 +37,10 @@
     client :: pid(),
     heartbeat_ms :: pos_integer(),
     limit :: pos_integer(),
-    %% Own ticks since the last heartbeat. Counted, not read off a clock, so that time in which
-    %% this machine or the BEAM was suspended is not held against the C node.
-    missed = 0 :: non_neg_integer(),
+    %% Own ticks since the last heartbeat; negative while the first is awaited. Counted, not read
+    %% off a clock, so that time in which this machine or the BEAM was suspended is not held
+    %% against the C node.
+    missed :: integer(),
     pending = queue:new() :: queue:queue(binary()),
     pending_bytes = 0 :: non_neg_integer()
 }).
@@ -74,7 +78,8 @@ init(Client, Options) ->
                 os_pid = OsPid,
                 client = Client,
                 heartbeat_ms = Interval,
-                limit = Limit
+                limit = Limit,
+                missed = min(0, Limit - ?START_MS) div Interval
             })
     catch
         throw:Reason -> fail(Client, Reason);

@@ -3,7 +3,7 @@
 -include_lib("eunit/include/eunit.hrl").
 -include("support/eventually.hrl").
 
--define(DEADLINE, 10000).
+-define(DEADLINE, 20000).
 
 fake_path() ->
     filename:join([filename:dirname(?FILE), "support", "fake_cnode"]).
@@ -164,6 +164,22 @@ crash_test_() ->
             {muster_cnode, What, _, _} -> error({told_twice, What})
         after 0 -> ok
         end
+    end).
+
+back_off_test_() ->
+    with_fake(#{}, fun() ->
+        up(),
+        Pauses = [
+            begin
+                {error, cnode_down} = muster_cnode:call(fake, exit, 1),
+                next_down(),
+                Down = erlang:monotonic_time(millisecond),
+                next_up(),
+                erlang:monotonic_time(millisecond) - Down
+            end
+         || _ <- [1, 2, 3, 4]
+        ],
+        [?assert(Pause >= Min) || {Pause, Min} <- lists:zip(Pauses, [100, 200, 400, 800])]
     end).
 
 missing_heartbeats_test_() ->

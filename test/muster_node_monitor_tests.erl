@@ -3,7 +3,7 @@
 -include_lib("eunit/include/eunit.hrl").
 -include("support/eventually.hrl").
 
--define(DEADLINE, 10000).
+-define(DEADLINE, 20000).
 -define(M, muster_node_monitor).
 
 fake_path() ->
@@ -134,8 +134,9 @@ forget_test() ->
     forgetful ! {nodeup, 'b@h'},
     forgetful ! {nodedown, 'a@h'},
     forgetful ! {nodedown, 'b@h'},
-    %% Back in time.
+    %% Back in time, even if the timer had fired already.
     forgetful ! {nodeup, 'b@h'},
+    forgetful ! {timeout, make_ref(), {forget, 'b@h'}},
     ?eventually(?M:get_health(forgetful, 'a@h') =:= {error, unknown}),
     ?assertEqual(['b@h'], ?M:list_healthy(forgetful)),
     gen_server:stop(Pid).
@@ -241,6 +242,27 @@ cnode_restart_test_() ->
         ?assertEqual([], watched(<<"gone@h">>)),
         fake_event(<<"b@h">>, suspect, healthy),
         ?assertEqual([{status_change, 'b@h', suspect, healthy}], events())
+    end).
+
+%% What the C node said of a node's earlier stay, before it knew of the new one.
+stale_event_test_() ->
+    with(#{}, fun() ->
+        send({nodeup, 'a@h'}),
+        ?eventually(connection('a@h') =:= connected),
+        ok = ?M:subscribe(),
+        muster_cnode:send_request({message, self(), slept}, fake, sleep, 200),
+        send({nodedown, 'a@h'}),
+        send({nodeup, 'a@h'}),
+        Stale = {status, <<"a@h">>, suspect, down},
+        send({muster_cnode, event, monitor, <<"muster_node_monitor">>, Stale}),
+        ?assertEqual([{node_down, 'a@h'}, {node_up, 'a@h'}], events()),
+        receive
+            {muster_cnode, reply, slept, {ok, slept}} -> ok
+        after ?DEADLINE -> error(no_reply)
+        end,
+        ?eventually(connection('a@h') =:= connected),
+        fake_event(<<"a@h">>, healthy, suspect),
+        ?assertEqual([{status_change, 'a@h', healthy, suspect}], events())
     end).
 
 server_restart_test_() ->

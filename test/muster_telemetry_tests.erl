@@ -3,7 +3,7 @@
 -include_lib("eunit/include/eunit.hrl").
 -include("support/eventually.hrl").
 
--define(DEADLINE, 10000).
+-define(DEADLINE, 20000).
 
 fake_path() ->
     filename:join([filename:dirname(?FILE), "support", "fake_cnode"]).

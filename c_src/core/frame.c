@@ -34,8 +34,10 @@ static void advance(struct muster_slice *in, size_t n) {
 
 static size_t take(uint8_t *to, size_t want, struct muster_slice *in) {
     size_t n = want < in->len ? want : in->len;
-    memcpy(to, in->data, n);
-    advance(in, n);
+    if (n > 0) { /* memcpy from or to NULL is undefined even for nothing */
+        memcpy(to, in->data, n);
+        advance(in, n);
+    }
     return n;
 }
 
@@ -91,6 +93,7 @@ static int append(struct muster_frame_reader *reader, struct muster_slice *in) {
     uint32_t n = missing < in->len ? missing : (uint32_t)in->len;
     int error = reserve(reader, reader->have + n);
     if (error == 0) {
+        assert(reader->payload != NULL);
         reader->have += (uint32_t)take(reader->payload + reader->have, n, in);
     }
     return error;

@@ -106,7 +106,10 @@ void muster_handshake_connect(struct muster_handshake *hs,
                               const struct muster_handshake_config *config,
                               const struct muster_node_name *peer);
 
-/* Starts as the side that accepted. The cookie may be set as late as the decision. */
+/*
+ * Starts as the side that accepted. The cookie may be set as late as the decision. A peer that
+ * claims this node's own name gets as far as DECIDE: it is the caller's to refuse.
+ */
 void muster_handshake_accept(struct muster_handshake *hs,
                              const struct muster_handshake_config *config);
 

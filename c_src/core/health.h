@@ -32,7 +32,8 @@ void muster_health_init(struct muster_health *health, uint64_t now,
 
 void muster_health_answered(struct muster_health *health, uint64_t now);
 
-/* The observer itself stood still for `ms` until now. */
+/* The observer itself stood still for `ms` until now; never more than what has passed since the
+ * last judgement. */
 void muster_health_observer_late(struct muster_health *health, uint64_t now, uint64_t ms);
 
 /*

@@ -23,8 +23,7 @@
     X(FLAGS_REJECTED, flags_rejected, "the node lacks a mandatory capability")                     \
     X(HANDSHAKE_FAILED, handshake_failed, "the handshake broke off")                               \
     X(SIMULTANEOUS, simultaneous, "the node is connecting from its own side")                      \
-    X(OVERLOADED, overloaded, "the node reads too slowly, its queue was full")                     \
-    X(PROTOCOL_ERROR, protocol_error, "the node broke the distribution protocol")
+    X(OVERLOADED, overloaded, "the node reads too slowly, its queue was full")
 
 enum muster_peer_state {
 #define X(constant, name, text) MUSTER_PEER_##constant,

@@ -4,6 +4,9 @@
 
 #include "core/errors.h"
 
+/* Lengths of 32 bits are added to below without a look at overflow. */
+_Static_assert(sizeof(size_t) >= 8, "the term check counts bytes in 64 bits");
+
 #define VERSION_MAGIC 131
 
 enum tag {

@@ -103,7 +103,7 @@ void muster_write_nil(struct muster_writer *w) {
 }
 
 void muster_write_atom(struct muster_writer *w, const char *text) {
-    WRITE(w, ei_x_encode_atom(&w->x, text));
+    WRITE(w, ei_x_encode_atom_as(&w->x, text, ERLANG_UTF8, ERLANG_UTF8));
 }
 
 void muster_write_integer(struct muster_writer *w, int64_t value) {

@@ -48,7 +48,7 @@ void muster_write_tuple(struct muster_writer *w, int arity);
 void muster_write_map(struct muster_writer *w, int pairs);
 void muster_write_list(struct muster_writer *w, int elements); /* then the elements, then _nil */
 void muster_write_nil(struct muster_writer *w);
-void muster_write_atom(struct muster_writer *w, const char *text);
+void muster_write_atom(struct muster_writer *w, const char *text); /* UTF-8, as it is read */
 void muster_write_integer(struct muster_writer *w, int64_t value);
 void muster_write_double(struct muster_writer *w, double value);
 void muster_write_binary(struct muster_writer *w, struct muster_slice bytes);

@@ -126,6 +126,20 @@ int muster_dist_message_parse(struct muster_dist_message *message, struct muster
     return error;
 }
 
+/*
+ * Who calls chooses pid and tag freely; a message to something else than a pid or a reference would
+ * be an invalid one, on which a BEAM closes the connection.
+ */
+static int is_pid(struct muster_slice term) {
+    int at = 0;
+    return ei_decode_pid((const char *)term.data, &at, NULL) == 0;
+}
+
+static int is_ref(struct muster_slice term) {
+    int at = 0;
+    return ei_decode_ref((const char *)term.data, &at, NULL) == 0;
+}
+
 /* The reference of an alias in a tag, if that is what the tag is made of. */
 static struct muster_slice find_alias(struct muster_slice tag) {
     struct muster_slice none = {0}, ref;
@@ -139,7 +153,7 @@ static struct muster_slice find_alias(struct muster_slice tag) {
         return find_alias(muster_slice(tag.data + r.at, tag.len - (size_t)r.at));
     }
     if (muster_read_atom(&r, atom) != 0 || strcmp(atom, "alias") != 0 ||
-        muster_read_raw(&r, &ref) != 0) {
+        muster_read_raw(&r, &ref) != 0 || !is_ref(ref)) {
         return none;
     }
     return ref;
@@ -153,7 +167,8 @@ int muster_gen_call_parse(struct muster_gen_call *call, struct muster_slice payl
     if (payload.len == 0 || muster_read_tuple(&r, &arity) != 0 || arity != 3 ||
         muster_read_atom(&r, atom) != 0 || strcmp(atom, "$gen_call") != 0 ||
         muster_read_tuple(&r, &pair) != 0 || pair != 2 || muster_read_raw(&r, &call->pid) != 0 ||
-        muster_read_raw(&r, &call->tag) != 0 || muster_read_raw(&r, &call->request) != 0) {
+        !is_pid(call->pid) || muster_read_raw(&r, &call->tag) != 0 ||
+        muster_read_raw(&r, &call->request) != 0) {
         return MUSTER_E_MALFORMED;
     }
     call->alias = find_alias(call->tag);

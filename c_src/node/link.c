@@ -21,6 +21,9 @@
 /* Written data that a host does not even acknowledge for so long: the host or the way to it is
  * gone. */
 #define UNACKNOWLEDGED_LIMIT_MS 10000u
+/* What one link may have read in a millisecond before the others get their turn: libuv would go on
+ * with it for as long as it fills the buffer, and a peer that floods would hold up all the rest. */
+#define READ_BYTES_PER_MS (16u * 1024)
 
 struct muster_link {
     const struct muster_link_settings *settings;
@@ -37,15 +40,20 @@ struct muster_link {
     unsigned silent_ticks; /* ticks in a row in which nothing was read */
     int read_since_tick;
     int written_since_tick;
+    uint64_t read_ms;    /* the loop's time of the last read */
+    size_t read_bytes;   /* and how much was read at that time */
+    int tick_answered;   /* one answer to all the ticks of a read is enough */
     int tick_unanswered; /* the next tick that comes may be the answer to ours */
+    size_t queued;       /* bytes of memory held by writes that the socket has not taken */
     char cookie[MUSTER_COOKIE_SIZE];
 };
 
 /* One read buffer for all links: libuv reads and calls back one at a time. */
-static char read_buffer[64 * 1024];
+static char read_buffer[READ_BYTES_PER_MS];
 
 struct queued_write {
     uv_write_t request;
+    size_t size; /* of the whole */
     uint8_t data[];
 };
 
@@ -69,6 +77,7 @@ static void on_handle_closed(uv_handle_t *handle) {
     struct muster_link *link = handle->data;
     if (--link->handles == 0) {
         muster_frame_reader_close(&link->frames);
+        sodium_memzero(link->cookie, sizeof link->cookie);
         free(link);
     }
 }
@@ -85,31 +94,37 @@ void muster_link_close(struct muster_link *link, enum muster_peer_state state, c
 
 static void on_queued_written(uv_write_t *request, int status) {
     struct muster_link *link = request->data;
-    free(request);
+    struct queued_write *w = (struct queued_write *)request;
+    link->queued -= w->size;
+    free(w);
     if (status != 0 && status != UV_ECANCELED) {
         muster_link_close(link, MUSTER_PEER_CLOSED, uv_strerror(status));
     }
 }
 
+/* What counts is the memory held: of many small frames most of it is not theirs. */
 static void queue_write(struct muster_link *link, struct muster_slice bytes) {
-    uv_stream_t *stream = (uv_stream_t *)&link->tcp;
-    if (uv_stream_get_write_queue_size(stream) + bytes.len > link->settings->write_queue_limit) {
+    size_t size = sizeof(struct queued_write) + bytes.len;
+    if (link->queued + size > link->settings->write_queue_limit) {
         muster_link_close(link, MUSTER_PEER_OVERLOADED,
                           "the peer does not read, its write queue is full");
         return;
     }
-    struct queued_write *w = malloc(sizeof *w + bytes.len);
+    struct queued_write *w = malloc(size);
     if (w == NULL) {
         muster_link_close(link, MUSTER_PEER_OVERLOADED, "out of memory for the write queue");
         return;
     }
     memcpy(w->data, bytes.data, bytes.len);
     w->request.data = link;
+    w->size = size;
     uv_buf_t buf = uv_buf_init((char *)w->data, (unsigned)bytes.len);
-    if (uv_write(&w->request, stream, &buf, 1, on_queued_written) != 0) {
+    if (uv_write(&w->request, (uv_stream_t *)&link->tcp, &buf, 1, on_queued_written) != 0) {
         free(w);
         muster_link_close(link, MUSTER_PEER_CLOSED, "the socket refuses data");
+        return;
     }
+    link->queued += size;
 }
 
 static void send_bytes(struct muster_link *link, struct muster_slice bytes) {
@@ -142,12 +157,13 @@ static void send_tick(struct muster_link *link) {
 /*
  * A BEAM with a shorter tick time than ours needs an answer to its ticks. An answer is itself a
  * tick, so two C nodes would answer each other for ever: a tick that may be the answer to our own
- * is not answered.
+ * is not answered. What waits in the queue is a sign of life already.
  */
 static void recv_tick(struct muster_link *link) {
     if (link->tick_unanswered) {
         link->tick_unanswered = 0;
-    } else {
+    } else if (link->queued == 0 && !link->tick_answered) {
+        link->tick_answered = 1;
         send_tick(link);
     }
 }
@@ -239,6 +255,7 @@ static void take_frame(struct muster_link *link, int result, struct muster_slice
 
 static void take_bytes(struct muster_link *link, struct muster_slice in, uint64_t read_at) {
     link->read_since_tick = 1;
+    link->tick_answered = 0;
     while (!link->closed) {
         struct muster_slice frame;
         int result = muster_frame_next(&link->frames, &in, &frame);
@@ -254,9 +271,15 @@ static void take_bytes(struct muster_link *link, struct muster_slice in, uint64_
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
-    (void)handle;
+    struct muster_link *link = handle->data;
+    uint64_t now = uv_now(handle->loop);
     (void)suggested;
-    *buf = uv_buf_init(read_buffer, sizeof read_buffer);
+    if (link->read_ms != now) {
+        link->read_ms = now;
+        link->read_bytes = 0;
+    }
+    /* No buffer: on_read gets UV_ENOBUFS, and libuv asks again in its next turn. */
+    *buf = uv_buf_init(read_buffer, link->read_bytes < READ_BYTES_PER_MS ? sizeof read_buffer : 0);
 }
 
 static void on_end(struct muster_link *link, int status) {
@@ -273,8 +296,9 @@ static void on_end(struct muster_link *link, int status) {
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     struct muster_link *link = stream->data;
     if (n > 0) {
+        link->read_bytes += (size_t)n;
         take_bytes(link, muster_slice(buf->base, (size_t)n), uv_hrtime());
-    } else if (n < 0) {
+    } else if (n < 0 && n != UV_ENOBUFS) {
         on_end(link, (int)n);
     }
 }

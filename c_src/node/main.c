@@ -1,9 +1,12 @@
 #include <ei.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
 
 #include "node/port.h"
 #include "node/standalone.h"
@@ -28,14 +31,38 @@ static int init_ei(void) {
     return error;
 }
 
+/* Started with one of them closed, a socket would take its number, and output go to a peer. */
+static int open_standard_fds(void) {
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    return fd < 0 ? -1 : close(fd);
+}
+
+/*
+ * With handles left, the loop was stopped over a name look-up that is still under way, and libuv
+ * would wait for its thread on a normal exit.
+ */
+static int end(int exit_code) {
+    if (uv_loop_alive(uv_default_loop())) {
+        fflush(NULL);
+        _exit(exit_code);
+    }
+    return exit_code;
+}
+
 int main(int argc, char *argv[]) {
     signal(SIGPIPE, SIG_IGN);
+    if (open_standard_fds() != 0) {
+        return MUSTER_EXIT_FAILED;
+    }
     if (init_ei() != 0 || sodium_init() < 0) {
         fputs("muster_node: cannot initialise ei and libsodium\n", stderr);
         return MUSTER_EXIT_FAILED;
     }
     if (argc == 2 && strcmp(argv[1], "--port") == 0) {
-        return muster_port_run();
+        return end(muster_port_run());
     }
-    return muster_standalone_run(argc, argv);
+    return end(muster_standalone_run(argc, argv));
 }

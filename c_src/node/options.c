@@ -77,38 +77,53 @@ static int parse_node(const char *option, const char *text, struct muster_node_n
     return 0;
 }
 
+static int parse_port(const char *text, char end, const char **rest, uint16_t *port) {
+    char *stop;
+    unsigned long n = strtoul(text, &stop, 10);
+    *rest = stop + 1;
+    *port = (uint16_t)n;
+    return stop != text && *stop == end && n <= 65535 ? 0 : MUSTER_E_INVALID;
+}
+
 static int parse_ports(const char *text, struct muster_distribution *d) {
-    unsigned min, max;
-    char rest;
-    if (sscanf(text, "%5u-%5u%c", &min, &max, &rest) != 2 || min > max || max > 65535) {
+    const char *rest;
+    if (parse_port(text, '-', &rest, &d->listen_min) != 0 ||
+        parse_port(rest, '\0', &rest, &d->listen_max) != 0 || d->listen_min > d->listen_max) {
         return complain("--listen-ports %s: expected MIN-MAX, both from 0 to 65535", text);
     }
-    d->listen_min = (uint16_t)min;
-    d->listen_max = (uint16_t)max;
     return 0;
 }
 
 static int parse_listen(const char *text, struct muster_distribution *d) {
-    if (strlen(text) >= sizeof d->listen_ip) {
+    size_t len = strlen(text);
+    if (len >= sizeof d->listen_ip) {
         return complain("--listen %s: expected a numeric address", text);
     }
-    strcpy(d->listen_ip, text);
+    memcpy(d->listen_ip, text, len + 1);
     return 0;
 }
 
 /* The first line of the file, as the BEAM reads ~/.erlang.cookie. */
 static int read_cookie(FILE *file, const char *path, char *cookie) {
     struct stat info;
+    char line[MUSTER_COOKIE_SIZE + 1];
     if (fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode)) {
         return complain("--cookie-file %s: not a regular file", path);
     }
-    if (info.st_mode & (S_IRGRP | S_IROTH)) {
-        return complain("--cookie-file %s: others may read it; expected mode 0600 or 0400", path);
+    if (info.st_mode & (S_IRWXG | S_IRWXO)) {
+        return complain("--cookie-file %s: others may read or write it; expected mode 0600 or 0400",
+                        path);
     }
-    if (fgets(cookie, MUSTER_COOKIE_SIZE, file) == NULL) {
-        cookie[0] = '\0';
+    if (fgets(line, sizeof line, file) == NULL) {
+        line[0] = '\0';
     }
-    cookie[strcspn(cookie, "\r\n")] = '\0';
+    size_t len = strcspn(line, "\r\n");
+    if (len >= MUSTER_COOKIE_SIZE) {
+        return complain("--cookie-file %s: the cookie is longer than %d characters", path,
+                        MUSTER_COOKIE_SIZE - 1);
+    }
+    memcpy(cookie, line, len);
+    cookie[len] = '\0';
     return cookie[0] != '\0'
                ? 0
                : complain("--cookie-file %s: expected a cookie on the first line", path);

@@ -148,7 +148,7 @@ static void dial_failed(struct muster_peer *peer, enum muster_peer_state state,
     dial_ended(peer);
     set_state(peer, state, detail);
     retry_later(peer);
-    if (is_idle(peer)) {
+    if (is_idle(peer) && !peer->peers->stopping) {
         forget_surplus(peer->peers);
     }
 }
@@ -177,10 +177,17 @@ static void on_looked_up(void *context, enum muster_peer_state outcome, const ch
     }
 }
 
+/* This node, or the BEAM beside it. */
+static int is_own_side(const struct muster_peers *peers, const struct muster_node_name *name) {
+    return muster_node_name_equal(name, &peers->link_settings.self) ||
+           muster_node_name_equal(name, &peers->beam);
+}
+
+/* Peers can be wanted before this node has a name, so it may turn out that one is its own. */
 static int may_dial(const struct muster_peer *peer) {
     const struct muster_peers *peers = peer->peers;
     return peers->started && !peers->stopping && peer->wanted > 0 && peer->link == NULL &&
-           peer->outgoing == NULL && peer->lookup == NULL;
+           peer->outgoing == NULL && peer->lookup == NULL && !is_own_side(peers, &peer->name);
 }
 
 static void dial(struct muster_peer *peer) {
@@ -252,11 +259,21 @@ static enum muster_handshake_verdict on_name(void *context, struct muster_link *
     return MUSTER_VERDICT_OK;
 }
 
+static void handshake_over(struct muster_peers *peers, const struct muster_link *link) {
+    unsigned i = 0;
+    while (peers->handshakes[i] != link) {
+        i++;
+    }
+    peers->handshake_count--;
+    memmove(&peers->handshakes[i], &peers->handshakes[i + 1],
+            (peers->handshake_count - i) * sizeof(struct muster_link *));
+}
+
 static void on_up(void *context, struct muster_link *link) {
     struct muster_peers *peers = context;
     struct muster_peer *peer = find_or_add(peers, muster_link_peer(link));
     if (!muster_link_is_outgoing(link)) {
-        peers->handshakes--;
+        handshake_over(peers, link);
     }
     if (peer == NULL) {
         muster_link_close(link, MUSTER_PEER_OVERLOADED, "out of memory");
@@ -293,6 +310,15 @@ static void link_lost(struct muster_peer *peer, enum muster_peer_state state, co
     dial_failed(peer, state, detail);
 }
 
+/* Whether one more may be told in this second: anybody can connect, under any name. */
+static int admit_stranger(struct muster_peers *peers) {
+    if (now_ms(peers) - peers->strangers_since_ms >= 1000) {
+        peers->strangers_since_ms = now_ms(peers);
+        peers->strangers = 0;
+    }
+    return peers->strangers++ < MUSTER_PEERS_STRANGERS_PER_SECOND;
+}
+
 /*
  * Somebody connected but did not get through the handshake. He may not be who he says, so this is
  * not the state of a peer that is wanted or connected; for one that is not, it is all there is to
@@ -301,8 +327,9 @@ static void link_lost(struct muster_peer *peer, enum muster_peer_state state, co
 static void incoming_failed(struct muster_peers *peers, struct muster_link *link,
                             enum muster_peer_state state, const char *detail) {
     const struct muster_node_name *name = muster_link_peer(link);
-    peers->handshakes--;
-    if (name->len == 0 || state == MUSTER_PEER_SIMULTANEOUS) {
+    handshake_over(peers, link);
+    if (name->len == 0 || state == MUSTER_PEER_SIMULTANEOUS || peers->stopping ||
+        !admit_stranger(peers)) {
         return;
     }
     muster_log(MUSTER_NOTICE, "refused a connection from %s: %s", name->text, detail);
@@ -341,12 +368,16 @@ static void on_tcp_closed(uv_handle_t *handle) {
     free(handle);
 }
 
-static void refuse(uv_stream_t *server) {
-    uv_tcp_t *tcp = malloc(sizeof *tcp);
-    if (tcp != NULL) {
-        uv_tcp_init(server->loop, tcp);
-        uv_accept(server, (uv_stream_t *)tcp);
-        uv_close((uv_handle_t *)tcp, on_tcp_closed);
+/*
+ * Strangers who keep silent must not keep everybody else out. A node that means to connect is
+ * through its handshake in milliseconds, so the connection that has been at it for the longest
+ * goes.
+ */
+static void make_room(struct muster_peers *peers) {
+    if (peers->handshake_count == MUSTER_PEERS_HANDSHAKES_MAX) {
+        muster_log(MUSTER_WARNING, "too many connections in their handshake, the oldest gives way");
+        muster_link_close(peers->handshakes[0], MUSTER_PEER_TIMEOUT,
+                          "its handshake gave way to newer connections");
     }
 }
 
@@ -357,14 +388,10 @@ static void on_connection(uv_stream_t *server, int status) {
     if (status != 0) {
         return;
     }
-    if (peers->handshakes >= MUSTER_PEERS_HANDSHAKES_MAX) {
-        muster_log(MUSTER_WARNING, "too many connections in their handshake, one is refused");
-        refuse(server);
-        return;
-    }
+    make_room(peers);
     status = muster_link_accept(&peers->link_settings, &owner, server, &link);
     if (status == 0) {
-        peers->handshakes++;
+        peers->handshakes[peers->handshake_count++] = link;
     } else {
         muster_log(MUSTER_WARNING, "cannot accept a connection");
     }
@@ -448,8 +475,7 @@ int muster_peers_start(struct muster_peers *peers, const char *ip, uint16_t port
 
 struct muster_peer *muster_peers_want(struct muster_peers *peers,
                                       const struct muster_node_name *name) {
-    if (muster_node_name_equal(name, &peers->link_settings.self) ||
-        muster_node_name_equal(name, &peers->beam)) {
+    if (is_own_side(peers, name)) {
         return NULL;
     }
     struct muster_peer *peer = find_or_add(peers, name);
@@ -487,13 +513,16 @@ void muster_peers_unwant(struct muster_peer *peer) {
 }
 
 void muster_peers_stop(struct muster_peers *peers) {
-    struct muster_peer *next;
     peers->stopping = 1;
     muster_resolver_close(&peers->resolver);
     close_listener(peers);
-    for (struct muster_peer *p = peers->first; p != NULL; p = next) {
-        next = p->next;
-        stop_dialling(p);
-        muster_peer_disconnect(p, MUSTER_PEER_IDLE, "this node leaves");
+    while (peers->handshake_count > 0) {
+        muster_link_close(peers->handshakes[0], MUSTER_PEER_IDLE, "this node leaves");
+    }
+    while (peers->first != NULL) {
+        struct muster_peer *peer = peers->first;
+        stop_dialling(peer);
+        muster_peer_disconnect(peer, MUSTER_PEER_IDLE, "this node leaves");
+        forget(peer);
     }
 }

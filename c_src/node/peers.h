@@ -20,8 +20,10 @@
 /* Dials under way; more wait their turn, so that a long list of nodes does not use up the
  * descriptors. */
 #define MUSTER_PEERS_DIALS_MAX 256
-/* Connections that have not yet proved who they are. */
+/* Connections that have not yet proved who they are; beyond that the oldest gives way. */
 #define MUSTER_PEERS_HANDSHAKES_MAX 128
+/* Names that nobody proved: so many a second are remembered and told. */
+#define MUSTER_PEERS_STRANGERS_PER_SECOND 50
 
 struct muster_peer {
     struct muster_peer *next, *previous;
@@ -62,8 +64,12 @@ struct muster_peers {
     void *tree; /* by name, for tsearch */
     struct muster_peer *first;
     unsigned count;
-    unsigned dials;      /* under way */
-    unsigned handshakes; /* incoming, not yet up */
+    unsigned dials; /* under way */
+    /* Incoming, not yet up; the oldest first. */
+    struct muster_link *handshakes[MUSTER_PEERS_HANDSHAKES_MAX];
+    unsigned handshake_count;
+    uint64_t strangers_since_ms; /* a second in which so many were told: */
+    unsigned strangers;
     uv_tcp_t *listener;
     uint16_t listen_port;
 };
@@ -79,7 +85,7 @@ void muster_peers_init(struct muster_peers *peers, uv_loop_t *loop, struct muste
 int muster_peers_start(struct muster_peers *peers, const char *ip, uint16_t port_min,
                        uint16_t port_max);
 
-/* Closes all links and stops dialling; peers stay until their handles are closed. */
+/* Closes all links, stops dialling and forgets all peers: nobody may hold one any more. */
 void muster_peers_stop(struct muster_peers *peers);
 
 /* Finds, or NULL. */

@@ -29,6 +29,7 @@ struct port {
     struct muster_frame_reader frames;
     int64_t heartbeat_ms;
     int64_t beats;
+    size_t queued; /* bytes of memory held by frames that the BEAM has not read */
     int configured;
     int leaving;
     int exit_code;
@@ -67,12 +68,15 @@ static void leave(struct port *port, int exit_code) {
 
 struct queued_write {
     uv_write_t request;
+    size_t size; /* of the whole */
     uint8_t data[];
 };
 
 static void on_written(uv_write_t *request, int status) {
     struct port *port = request->data;
-    free(request);
+    struct queued_write *w = (struct queued_write *)request;
+    port->queued -= w->size;
+    free(w);
     if (status != 0 && status != UV_ECANCELED) {
         leave(port, MUSTER_EXIT_LEFT); /* the reader is gone: as good as the end of stdin */
     }
@@ -80,22 +84,26 @@ static void on_written(uv_write_t *request, int status) {
 
 static void queue_frame(struct port *port, struct muster_slice bytes) {
     uv_stream_t *out = (uv_stream_t *)&port->out;
-    if (uv_stream_get_write_queue_size(out) + bytes.len > UNREAD_LIMIT) {
+    size_t size = sizeof(struct queued_write) + bytes.len;
+    if (port->queued + size > UNREAD_LIMIT) {
         leave(port, MUSTER_EXIT_OVERRUN);
         return;
     }
-    struct queued_write *w = malloc(sizeof *w + bytes.len);
+    struct queued_write *w = malloc(size);
     if (w == NULL) {
         leave(port, MUSTER_EXIT_FAILED);
         return;
     }
     memcpy(w->data, bytes.data, bytes.len);
     w->request.data = port;
+    w->size = size;
     uv_buf_t buf = uv_buf_init((char *)w->data, (unsigned)bytes.len);
     if (uv_write(&w->request, out, &buf, 1, on_written) != 0) {
         free(w);
         leave(port, MUSTER_EXIT_LEFT);
+        return;
     }
+    port->queued += size;
 }
 
 /* Sends the frame that the writer holds, and frees it. */
@@ -266,7 +274,7 @@ static void refuse_configuration(struct port *port, const char *text) {
 /* {configure, Version, Config} */
 static void configure(struct port *port, struct muster_reader *r) {
     struct muster_slice config, distribution = {0};
-    struct muster_problem problem;
+    struct muster_problem problem = {"the configuration is not a map of options"};
     const char *error;
     int64_t version;
     struct muster_arg args[] = {
@@ -400,7 +408,16 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
 
 /* --- Life --- */
 
+/* A file would be opened all the same, and abort the loop at the first read. */
+static int are_pipes(void) {
+    return uv_guess_handle(STDIN_FILENO) == UV_NAMED_PIPE &&
+           uv_guess_handle(STDOUT_FILENO) == UV_NAMED_PIPE;
+}
+
 static int open_pipes(struct port *port) {
+    if (!are_pipes()) {
+        return UV_EINVAL;
+    }
     uv_pipe_init(port->loop, &port->in, 0);
     uv_pipe_init(port->loop, &port->out, 0);
     port->in.data = port->out.data = port;

@@ -37,9 +37,11 @@ static void failed(struct muster_publisher *publisher, const char *text) {
     if (publisher->publication != NULL) {
         drop(publisher->publication);
     }
-    if (publisher->published || !publisher->told) {
-        publisher->published = 0;
-        publisher->told = 1;
+    int news =
+        publisher->published || publisher->told == NULL || strcmp(publisher->told, text) != 0;
+    publisher->published = 0;
+    publisher->told = text;
+    if (news) {
         publisher->changed(publisher->context, 0, text);
     }
     uint32_t wait = muster_backoff_next(&publisher->backoff, randombytes_random());
@@ -54,7 +56,7 @@ static void succeeded(struct muster_publisher *publisher) {
     uv_timer_stop(&publisher->retry);
     muster_backoff_reset(&publisher->backoff);
     publisher->published = 1;
-    publisher->told = 0;
+    publisher->told = NULL;
     publisher->changed(publisher->context, 1, "published in epmd");
 }
 

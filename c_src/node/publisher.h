@@ -24,7 +24,7 @@ struct muster_publisher {
     uv_timer_t retry;
     struct publication *publication; /* the connection that is, or is to be, the entry */
     int published;
-    int told; /* the last failure was told already */
+    const char *told; /* the last failure's text, which is told once; NULL: there was none */
 };
 
 /* Begins to publish; the outcome is told later. The struct must live until `closed` handles are

@@ -41,16 +41,25 @@ static int succeed_empty(struct request *q) {
     return 0;
 }
 
-/* Service node
- * --------------------------------------------------------------------------------------------- */
+/* --- Service node --- */
 
 static int copy_text(char *to, size_t size, struct muster_slice from) {
+    to[0] = '\0';
+    if (from.len == 0) {
+        return 0;
+    }
     if (from.len >= size || memchr(from.data, 0, from.len) != NULL) {
         return MUSTER_E_INVALID;
     }
     memcpy(to, from.data, from.len);
     to[from.len] = '\0';
     return 0;
+}
+
+/* Empty text stands for all interfaces. */
+static int is_address(const char *ip, int family) {
+    struct in6_addr address; /* room for either */
+    return ip[0] == '\0' || uv_inet_pton(family, ip, &address) == 0;
 }
 
 static int distribute(struct request *q) {
@@ -111,8 +120,12 @@ static int distribute(struct request *q) {
         copy_text(d.listen_ip, sizeof d.listen_ip, listen_ip) != 0) {
         return refuse(q, "invalid_argument", "cookie and listen_ip cannot hold a zero byte");
     }
-    d.epmd_port = (uint16_t)epmd_port;
     d.family = family == 0 ? AF_INET : AF_INET6;
+    if (!is_address(d.listen_ip, d.family)) {
+        return refuse(q, "invalid_argument",
+                      "option listen_ip: not a numeric address of the family");
+    }
+    d.epmd_port = (uint16_t)epmd_port;
     d.listen_min = (uint16_t)listen_min;
     d.listen_max = listen_max > listen_min ? (uint16_t)listen_max : (uint16_t)listen_min;
     d.ticktime_ms = (uint64_t)ticktime_ms;
@@ -181,8 +194,7 @@ static int node_peer(struct request *q) {
     return 0;
 }
 
-/* Service monitor
- * ------------------------------------------------------------------------------------------ */
+/* --- Service monitor --- */
 
 #define MONITOR_ARG(target_)                                                                       \
     {                                                                                              \

@@ -1,8 +1,11 @@
 #include "node/standalone.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "node/log.h"
 #include "node/node.h"
@@ -55,27 +58,42 @@ static void on_signal(uv_signal_t *handle, int number) {
     leave(handle->data, MUSTER_EXIT_LEFT);
 }
 
-/* Run: one line for each thing that happens
- * ---------------------------------------------------------------- */
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A line on stdout; dropped when nobody reads, for the loop must not wait. */
+static void say(const char *format, ...) {
+    char line[1024];
+    va_list args;
+    struct pollfd stdout_ready = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    size_t len = n < (int)sizeof line ? (size_t)n : sizeof line - 1;
+    if (poll(&stdout_ready, 1, 0) == 1 && write(STDOUT_FILENO, line, len) < 0) {
+        return; /* there is nowhere to say so */
+    }
+}
+
+/* --- Run: one line for each thing that happens --- */
 
 static void on_peer(void *context, const struct muster_peer *peer) {
     (void)context;
     const char *detail =
         peer->detail[0] != '\0' ? peer->detail : muster_peer_state_text(peer->state);
-    printf("peer %s %s: %s\n", peer->name.text, muster_peer_state_name(peer->state), detail);
+    say("peer %s %s: %s\n", peer->name.text, muster_peer_state_name(peer->state), detail);
 }
 
 static void on_published(void *context, int published, const char *text) {
     struct standalone *s = context;
-    printf("node %s %s: port %u, %s\n", s->options.distribution.name.text,
-           published ? "published" : "unpublished", (unsigned)s->node.peers.listen_port, text);
+    say("node %s %s: port %u, %s\n", s->options.distribution.name.text,
+        published ? "published" : "unpublished", (unsigned)s->node.peers.listen_port, text);
 }
 
 static void on_status(void *context, const struct muster_watch *watch,
                       enum muster_health_status from) {
     (void)context;
-    printf("health %s %s: was %s\n", watch->name.text,
-           muster_health_status_name(watch->health.status), muster_health_status_name(from));
+    say("health %s %s: was %s\n", watch->name.text, muster_health_status_name(watch->health.status),
+        muster_health_status_name(from));
 }
 
 /* --- Ping --- */
@@ -132,7 +150,7 @@ static void on_sample(void *context, const struct muster_watch *watch, uint64_t 
         return;
     }
     if (!s->options.json && s->options.monitor.ping_interval_ms > 0) {
-        printf("%s: rtt %.1f us\n", watch->name.text, (double)rtt_ns / NS_PER_US);
+        say("%s: rtt %.1f us\n", watch->name.text, (double)rtt_ns / NS_PER_US);
     }
     if (s->options.count > 0 && s->samples == s->options.count) {
         leave(s, MUSTER_EXIT_LEFT);

@@ -64,13 +64,14 @@ static struct muster_found_node *add_node(struct muster_topology *t,
     }
     node->topology = t;
     node->name = *name;
-    if (tsearch(node, &t->tree, compare) == NULL) {
+    /* Before it is in the tree: a dial that fails at once is told from within. */
+    node->peer = muster_peers_want(t->topologies->peers, name);
+    if (node->peer == NULL) {
         free(node);
         return NULL;
     }
-    node->peer = muster_peers_want(t->topologies->peers, name);
-    if (node->peer == NULL) {
-        tdelete(node, &t->tree, compare);
+    if (tsearch(node, &t->tree, compare) == NULL) {
+        muster_peers_unwant(node->peer);
         free(node);
         return NULL;
     }

@@ -116,4 +116,24 @@ defmodule Muster.Cluster.CnodeCrashTest do
     eventually(fn -> not alive?(old) end)
     assert_only_node_up(a, b)
   end
+
+  test "a BEAM that was suspended keeps its C node", %{a: a, b: b} do
+    c = cnode_os_pid(a)
+    signal(a.os_pid, :stop)
+    Process.sleep(3 * @limit)
+    signal(a.os_pid, :cont)
+    await_samples(a, b)
+    assert cnode_os_pid(a) == c
+    assert_only_node_up(a, b)
+  end
+
+  test "a machine that was suspended accuses nobody", %{a: a, b: b} do
+    c = cnode_os_pid(a)
+    for os_pid <- [a.os_pid, c], do: signal(os_pid, :stop)
+    Process.sleep(@quick[:suspect_after_ms] + 2 * @limit)
+    for os_pid <- [c, a.os_pid], do: signal(os_pid, :cont)
+    await_samples(a, b)
+    assert cnode_os_pid(a) == c
+    assert_only_node_up(a, b)
+  end
 end

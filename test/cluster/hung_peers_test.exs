@@ -11,8 +11,7 @@ defmodule Muster.Cluster.HungPeersTest do
     b = start_node(muster: false)
     connect(a, b)
     await_health(a, b, status: :healthy, connection: :connected)
-    {_, quiet_p99} = time_health(a, b)
-    {:ok, a: a, b: b, quiet_p99: quiet_p99}
+    {:ok, a: a, b: b}
   end
 
   defp watch(a, nodes) do
@@ -20,17 +19,22 @@ defmodule Muster.Cluster.HungPeersTest do
     for node <- nodes, do: call(a, Process, :send, [pid, {:nodeup, node}, []])
   end
 
-  # get_health's p99 under 5 ms and samples on schedule, while the others are silent. On a machine
-  # that is busy with something else, what it was just before they came is the measure.
-  defp assert_undisturbed(a, b, silent, quiet_p99) do
+  # get_health's p99 under 5 ms and samples on schedule, while the others are silent. What silent
+  # peers delay they delay every time; a machine busy with something else only now and then.
+  defp assert_undisturbed(a, b, silent, rounds \\ 4) do
     {p50, p99} = time_health(a, b)
     before = samples(a, b)
-    Process.sleep(30 * @interval)
+    Process.sleep(20 * @interval)
     came = samples(a, b) - before
     {:ok, %{status: :healthy}} = health(a, b)
-    IO.puts("  #{silent}: get_health p50 #{p50} us, p99 #{p99} us; #{came} samples of 30")
-    assert p99 < max(5_000, 3 * quiet_p99)
-    assert came in 27..33
+    IO.puts("  #{silent}: get_health p50 #{p50} us, p99 #{p99} us; #{came} samples of 20")
+
+    if rounds > 1 and (p99 >= 5_000 or came not in 18..22) do
+      assert_undisturbed(a, b, silent, rounds - 1)
+    else
+      assert p99 < 5_000
+      assert came in 18..22
+    end
   end
 
   defp time_health(a, b) do
@@ -45,7 +49,7 @@ defmodule Muster.Cluster.HungPeersTest do
     samples
   end
 
-  test "peers that accept and never speak", %{a: a, b: b, quiet_p99: quiet_p99} do
+  test "peers that accept and never speak", %{a: a, b: b} do
     names =
       for n <- 1..10 do
         {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1}, backlog: 16)
@@ -56,10 +60,10 @@ defmodule Muster.Cluster.HungPeersTest do
       end
 
     watch(a, names)
-    assert_undisturbed(a, b, "10 mute peers", quiet_p99)
+    assert_undisturbed(a, b, "10 mute peers")
   end
 
-  test "peers whose epmd never answers", %{a: a, b: b, quiet_p99: quiet_p99} do
+  test "peers whose epmd never answers", %{a: a, b: b} do
     names =
       for n <- 10..19 do
         {:ok, _} = :gen_tcp.listen(epmd_port(), ip: {127, 0, 0, n}, backlog: 16, reuseaddr: true)
@@ -67,15 +71,15 @@ defmodule Muster.Cluster.HungPeersTest do
       end
 
     watch(a, names)
-    assert_undisturbed(a, b, "10 mute epmds", quiet_p99)
+    assert_undisturbed(a, b, "10 mute epmds")
   end
 
-  test "stopped peers", %{a: a, b: b, quiet_p99: quiet_p99} do
+  test "stopped peers", %{a: a, b: b} do
     stopped = for _ <- 1..10, do: start_node(muster: false)
     for node <- stopped, do: connect(a, node)
     for node <- stopped, do: await_health(a, node, connection: :connected)
     for node <- stopped, do: signal(node.os_pid, :stop)
-    assert_undisturbed(a, b, "10 stopped peers", quiet_p99)
+    assert_undisturbed(a, b, "10 stopped peers")
     for node <- stopped, do: await_health(a, node, status: :suspect)
   end
 end

@@ -82,7 +82,7 @@ defmodule Muster.Cluster.LifecycleTest do
 
   test "no C node: the application runs, its monitor follows the BEAM" do
     a = start_node(app_env: [cnode: :disabled])
-    b = start_node(app_env: [cnode_path: '/nowhere/muster_node'])
+    b = start_node(app_env: [cnode_path: ~c"/nowhere/muster_node"])
     connect(a, b)
 
     for {one, other} <- [{a, b}, {b, a}] do
@@ -96,7 +96,7 @@ defmodule Muster.Cluster.LifecycleTest do
   end
 
   test "a wrong option stops the application's start, and names itself" do
-    a = start_node(muster: false, args: ['-pa' | :code.get_path()])
+    a = start_node(muster: false, args: [~c"-pa" | :code.get_path()])
     :ok = call(a, :application, :load, [:muster])
     :ok = call(a, :application, :set_env, [:muster, :heartbeat_ms, 5])
 
@@ -117,22 +117,50 @@ defmodule Muster.Cluster.LifecycleTest do
     refute Enum.any?(names, &String.contains?(&1, "xxxx-muster"))
   end
 
+  test "a port range without a free port: the C node joins once there is one" do
+    low = free_range()
+    {:ok, taken} = :gen_tcp.listen(low + 1, [])
+    range = ["inet_dist_listen_min", "#{low}", "inet_dist_listen_max", "#{low + 1}"]
+    a = start_node(monitor: nil, args: [~c"-kernel" | Enum.map(range, &to_charlist/1)])
+    assert {:ok, %{published: false}} = call(a, :muster, :info, [])
+    :gen_tcp.close(taken)
+    await_published(a)
+    assert {:ok, %{listen_port: port}} = call(a, :muster, :info, [])
+    assert port == low + 1
+  end
+
+  # Two free ports in a row.
+  defp free_range do
+    low = free_port()
+
+    case :gen_tcp.listen(low + 1, []) do
+      {:ok, socket} ->
+        :gen_tcp.close(socket)
+        low
+
+      {:error, _} ->
+        free_range()
+    end
+  end
+
   @tag timeout: 600_000
   test "rounds of starting and killing leave nothing behind" do
-    files = fn ->
-      Path.wildcard("/tmp/*muster_*", match_dot: true) ++ Path.wildcard("priv/*")
-    end
-
-    before = files.()
+    dir = Path.join(System.tmp_dir!(), unique_name("muster_rounds"))
+    File.mkdir!(dir)
+    on_exit(fn -> File.rm_rf!(dir) end)
 
     for _ <- 1..@rounds do
-      a = start_joined()
+      a = start_joined(env: [{~c"TMPDIR", to_charlist(dir)}])
       c = cnode_os_pid(a)
       stop(a)
       eventually(fn -> not alive?(c) end, 1_000)
       eventually(fn -> not registered?(cnode(a)) and not registered?(a.node) end, 1_000)
     end
 
-    assert files.() == before
+    assert File.ls!(dir) == []
+    # Whatever is named after a node of this run, wherever it were put.
+    for dir <- ~w(/tmp /var/tmp /dev/shm priv .) do
+      assert Path.wildcard("#{dir}/*_#{System.pid()}_*-muster*", match_dot: true) == []
+    end
   end
 end

@@ -57,6 +57,19 @@ defmodule Muster.Cluster.MonitorTest do
     end)
   end
 
+  @tag :ipv6
+  test "a cluster over IPv6" do
+    [a, b] =
+      for _ <- 1..2 do
+        start_node(host: "::1", args: [~c"-proto_dist", ~c"inet6_tcp"], monitor: @quick)
+      end
+
+    connect(a, b)
+    await_health(a, b, status: :healthy, connection: :connected)
+    eventually(fn -> match?({:ok, %{rtt_history: [_ | _]}}, health(a, b)) end)
+    assert call(b, :net_adm, :ping, [cnode(a)]) == :pong
+  end
+
   test "a stopped node turns suspect and back, a killed one is down, each told once" do
     [a, b] = [start_node(monitor: @quick), start_node(muster: false)]
     node = b.node

@@ -107,10 +107,26 @@ defmodule Muster.Cluster.PeerStatesTest do
     assert_state(a, b.node, :tls_required)
   end
 
-  test "a cluster over TLS: its C node says so instead of dialling" do
-    [a, b] = for _ <- 1..2, do: start_node(args: tls_args())
+  test "a cluster over TLS: its C node says so instead of dialling, and accuses nobody" do
+    monitor = [ping_interval_ms: 50, suspect_after_ms: 300, down_after_ms: 600]
+    [a, b] = for _ <- 1..2, do: start_node(args: tls_args(), monitor: monitor)
+    call(a, Muster.Test.Keeper, :collect, [:muster_node_monitor, :collector])
     connect(a, b)
-    await_health(a, b, connection: :tls_required, status: :healthy)
+    %{joined_at: joined} = await_health(a, b, connection: :tls_required, status: :healthy)
+
+    # Silence would have turned it down by now.
+    eventually(fn ->
+      call(a, System, :monotonic_time, [:millisecond]) > joined + 2 * monitor[:down_after_ms]
+    end)
+
+    assert {:ok, %{status: :healthy}} = health(a, b)
+    assert call(a, Muster.Test.Keeper, :events, [:collector]) == [node_up: b.node]
+  end
+
+  test "a cluster without epmd: its C node says so instead of dialling" do
+    port = Integer.to_charlist(free_port())
+    a = start_node(args: [~c"-start_epmd", ~c"false", ~c"-erl_epmd_port", port])
+    assert_state(a, :"somebody@127.0.0.1", :unsupported_distribution)
   end
 
   test "a node that listens but is no Erlang node", %{a: a} do
@@ -133,7 +149,7 @@ defmodule Muster.Cluster.PeerStatesTest do
         health.connection not in [:idle, :dialing] and {:found, health}
       end)
 
-    assert health.connection in [:handshake_failed, :protocol_error, :unsupported_distribution]
+    assert health.connection in [:handshake_failed, :unsupported_distribution]
   end
 
   # A certificate for TLS distribution, made once.
@@ -158,6 +174,6 @@ defmodule Muster.Cluster.PeerStatesTest do
      {client, [{verify, verify_none}]}].
     """)
 
-    ['-proto_dist', 'inet_tls', '-ssl_dist_optfile', to_charlist(options)]
+    [~c"-proto_dist", ~c"inet_tls", ~c"-ssl_dist_optfile", to_charlist(options)]
   end
 end

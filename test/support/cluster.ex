@@ -4,7 +4,7 @@ defmodule Muster.Test.Cluster do
 
   The nodes are controlled over standard I/O, so that the test's own VM stays `nonode@nohost` and
   a stopped or killed node never disturbs it. They meet through an epmd of the test run's own,
-  which listens on 127.0.0.1 alone: other test runs are never met, and the other addresses of
+  which listens on 127.0.0.1 and ::1 alone: other test runs are never met, and the other addresses of
   127.0.0.0/8 are hosts without an epmd.
   """
 
@@ -16,11 +16,13 @@ defmodule Muster.Test.Cluster do
   @doc "Starts the test run's epmd; it ends with this VM, whose end closes the shell's stdin."
   def start_epmd do
     port = free_port()
-    script = ~S(epmd -address 127.0.0.1 -port "$1" & trap "" HUP; cat >/dev/null; kill $!)
+    addresses = if ipv6?(), do: "127.0.0.1,::1", else: "127.0.0.1"
+
+    script = ~S(epmd -address "$2" -port "$1" 2>/dev/null & trap "" HUP; cat >/dev/null; kill $!)
 
     Port.open({:spawn_executable, "/bin/sh"}, [
       :binary,
-      args: ["-c", script, "sh", Integer.to_string(port)]
+      args: ["-c", script, "sh", Integer.to_string(port), addresses]
     ])
 
     :persistent_term.put({__MODULE__, :epmd_port}, port)
@@ -28,12 +30,20 @@ defmodule Muster.Test.Cluster do
     port
   end
 
+  @doc "Whether this machine has IPv6 on its loopback."
+  def ipv6? do
+    case :gen_tcp.listen(0, [:inet6, ip: {0, 0, 0, 0, 0, 0, 0, 1}]) do
+      {:ok, socket} -> :gen_tcp.close(socket) == :ok
+      {:error, _} -> false
+    end
+  end
+
   def epmd_port, do: :persistent_term.get({__MODULE__, :epmd_port})
 
   @doc """
   Starts a BEAM node and, unless `muster: false`, the application in it. It is ended with the test.
 
-  Options: `:name` (prefix, or `{:padded, length}`), `:named` (false: nonode@nohost), `:cookie`, `:args`, `:env`,
+  Options: `:name` (prefix, or `{:padded, length}`), `:named` (false: nonode@nohost), `:host`, `:cookie`, `:args`, `:env`,
   `:app_env` (keyword of muster's), `:muster`, `:monitor` (options of a node monitor, or nil).
   """
   def start_node(opts \\ []) do
@@ -62,28 +72,36 @@ defmodule Muster.Test.Cluster do
       connection: :standard_io,
       wait_boot: 30_000,
       args: args(opts),
-      env: [{'ERL_EPMD_PORT', Integer.to_charlist(epmd_port())} | Keyword.get(opts, :env, [])]
+      env: [{~c"ERL_EPMD_PORT", Integer.to_charlist(epmd_port())} | Keyword.get(opts, :env, [])]
     }
 
     if Keyword.get(opts, :named, true) do
-      Map.merge(options, %{name: to_charlist(name), host: to_charlist(@host), longnames: true})
+      Map.merge(options, %{name: to_charlist(name), host: host(opts), longnames: true})
     else
       options
     end
   end
 
+  defp host(opts), do: opts |> Keyword.get(:host, @host) |> to_charlist()
+
   defp args(opts) do
-    paths = if Keyword.get(opts, :muster, true), do: ['-pa' | code_paths()], else: []
+    paths = if Keyword.get(opts, :muster, true), do: [~c"-pa" | code_paths()], else: []
     cookie = Keyword.get(opts, :cookie, "muster_test")
 
     # A test's nodes come and go; the others need not be torn apart for it.
-    ['-setcookie', to_charlist(cookie), '-kernel', 'prevent_overlapping_partitions', 'false'] ++
-      ['-kernel', 'logger_level', 'critical'] ++ paths ++ Keyword.get(opts, :args, [])
+    [
+      ~c"-setcookie",
+      to_charlist(cookie),
+      ~c"-kernel",
+      ~c"prevent_overlapping_partitions",
+      ~c"false"
+    ] ++
+      [~c"-kernel", ~c"logger_level", ~c"critical"] ++ paths ++ Keyword.get(opts, :args, [])
   end
 
   defp code_paths do
     otp = :code.root_dir()
-    for path <- :code.get_path(), path != '.', not List.starts_with?(path, otp), do: path
+    for path <- :code.get_path(), path != ~c".", not List.starts_with?(path, otp), do: path
   end
 
   defp start_muster(node, opts) do

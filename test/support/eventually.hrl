@@ -1,5 +1,5 @@
 %% Waits for a condition: an expression that becomes true before a deadline.
--define(eventually(Expr), eventually(fun() -> Expr end, ??Expr, 10000)).
+-define(eventually(Expr), eventually(fun() -> Expr end, ??Expr, 20000)).
 
 eventually(Fun, Text, Ms) ->
     eventually_until(Fun, Text, erlang:monotonic_time(millisecond) + Ms).

@@ -6,6 +6,7 @@
 
 #include "core/term.h"
 #include "node/dist_message.h"
+#include "node/mailbox.h"
 #include "test/unit/guard.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,6 +41,16 @@ static void check_call(struct muster_slice payload) {
     check_term(call.tag, call.alias);
 }
 
+/* As an answer to a call of ours: only what the validator has passed comes so far. */
+static void check_answer(struct muster_slice payload) {
+    uint32_t ref_words[3];
+    struct muster_slice reply;
+    if (payload.len > 0 && muster_mailbox_parse_answer(payload, ref_words, &reply) == 0) {
+        check(reply.len > 0);
+        check_term(payload, reply);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct guard guard;
     struct muster_dist_message message;
@@ -61,5 +72,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_term(frame, message.id);
     check_term(frame, message.payload);
     check_call(message.payload);
+    check_answer(message.payload);
     return 0;
 }

@@ -29,7 +29,6 @@ static const struct {
     {MUSTER_PEER_HANDSHAKE_FAILED, "handshake_failed", 0},
     {MUSTER_PEER_SIMULTANEOUS, "simultaneous", 0},
     {MUSTER_PEER_OVERLOADED, "overloaded", 0},
-    {MUSTER_PEER_PROTOCOL_ERROR, "protocol_error", 0},
 };
 
 static void test_table_is_complete(void **state) {

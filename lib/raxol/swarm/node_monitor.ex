@@ -10,8 +10,8 @@ defmodule Raxol.Swarm.NodeMonitor do
 
   The C node pings each node on its own timer. A node is `:healthy`, turns `:suspect` after 5 s
   without an answer and `:down` after 30 s; it is `:down` at once when the BEAM loses it. On
-  `:nonode@nohost` all lists are empty; without a C node for this platform the status follows the
-  BEAM alone.
+  `:nonode@nohost` all lists are empty; without a C node for this platform, or in a cluster whose
+  distribution C nodes do not speak (TLS, no epmd), the status follows the BEAM alone.
 
   ## Events
 
