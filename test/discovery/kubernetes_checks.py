@@ -139,6 +139,14 @@ def kubernetes_checks(cluster, directory):
                                                 kubernetes_master=f"127.0.0.1:{free_port()}"))
         expect_failure(node, "nobody", "kubernetes: nobody there", mark, "no connection")
         node.stop("nobody")
+        inside = Cnode(NODE, env=dict(os.environ, KUBERNETES_SERVICE_HOST="127.0.0.1",
+                                      KUBERNETES_SERVICE_PORT=str(api.port)))
+        inside.start("env", "kubernetes", {k: v for k, v in options.items()
+                                           if k != "kubernetes_master"})
+        check("kubernetes: the environment of a pod says where the API server is",
+              eventually(lambda: inside.listed("env") == {BEAM, "x@10.1.2.3"}),
+              inside.status("env")["last_error"])
+        inside.close()
         bare = f"{directory}/bare"
         os.mkdir(bare)
         mark = node.mark()
