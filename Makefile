@@ -49,8 +49,17 @@ UV_CFLAGS := $(shell $(PKG_CONFIG) --cflags libuv 2>/dev/null)
 UV_LIBS := $(or $(shell $(PKG_CONFIG) --libs libuv 2>/dev/null),-luv)
 SODIUM_CFLAGS := $(shell $(PKG_CONFIG) --cflags libsodium 2>/dev/null)
 SODIUM_LIBS := $(or $(shell $(PKG_CONFIG) --libs libsodium 2>/dev/null),-lsodium)
-INCLUDES = -I$(EI_INCLUDE) -I$(ERTS_INCLUDE) $(UV_CFLAGS) $(SODIUM_CFLAGS)
-NODE_LIBS = -L$(EI_LIB) -lei $(UV_LIBS) $(SODIUM_LIBS) -lpthread
+CARES_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcares 2>/dev/null)
+CARES_LIBS := $(or $(shell $(PKG_CONFIG) --libs libcares 2>/dev/null),-lcares)
+JANSSON_CFLAGS := $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
+JANSSON_LIBS := $(or $(shell $(PKG_CONFIG) --libs jansson 2>/dev/null),-ljansson)
+# Only its headers: the library is loaded by the strategy that needs it (dlopen).
+CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
+DL_LIBS := $(if $(filter Linux,$(UNAME)),-ldl)
+INCLUDES = -I$(EI_INCLUDE) -I$(ERTS_INCLUDE) $(UV_CFLAGS) $(SODIUM_CFLAGS) $(CARES_CFLAGS) \
+           $(JANSSON_CFLAGS) $(CURL_CFLAGS)
+NODE_LIBS = -L$(EI_LIB) -lei $(UV_LIBS) $(SODIUM_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(DL_LIBS) \
+            -lpthread
 
 ifeq ($(UNAME),Darwin)
 NIF_LDFLAGS = -bundle -undefined dynamic_lookup

@@ -44,6 +44,19 @@ int muster_node_name_parse_cstr(struct muster_node_name *name, const char *text)
     return muster_node_name_parse(name, text, strlen(text));
 }
 
+int muster_node_name_join(struct muster_node_name *name, const char *alive, const char *host,
+                          size_t host_len) {
+    char text[MUSTER_NODE_NAME_MAX];
+    size_t alive_len = strlen(alive);
+    if (alive_len >= sizeof text || host_len > sizeof text - alive_len - 1) {
+        return MUSTER_E_LIMIT;
+    }
+    memcpy(text, alive, alive_len);
+    text[alive_len] = '@';
+    memcpy(text + alive_len + 1, host, host_len);
+    return muster_node_name_parse(name, text, alive_len + 1 + host_len);
+}
+
 const char *muster_node_name_host(const struct muster_node_name *name) {
     return name->text + name->alive_len + 1;
 }

@@ -25,6 +25,10 @@ int muster_node_name_parse(struct muster_node_name *name, const char *text, size
 /* The same for a NUL-terminated text. */
 int muster_node_name_parse_cstr(struct muster_node_name *name, const char *text);
 
+/* Puts `alive`, '@' and `host` of `host_len` bytes together and checks the whole as above. */
+int muster_node_name_join(struct muster_node_name *name, const char *alive, const char *host,
+                          size_t host_len);
+
 const char *muster_node_name_host(const struct muster_node_name *name);
 
 int muster_node_name_equal(const struct muster_node_name *a, const struct muster_node_name *b);

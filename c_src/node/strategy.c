@@ -7,7 +7,12 @@
     X(muster_strategy_static, "static")                                                            \
     X(muster_strategy_gossip, "gossip")                                                            \
     X(muster_strategy_local_epmd, "local_epmd")                                                    \
-    X(muster_strategy_hosts_file, "hosts_file")
+    X(muster_strategy_hosts_file, "hosts_file")                                                    \
+    X(muster_strategy_dns, "dns")                                                                  \
+    X(muster_strategy_dns_srv, "dns_srv")                                                          \
+    X(muster_strategy_kubernetes_dns, "kubernetes_dns")                                            \
+    X(muster_strategy_kubernetes, "kubernetes")                                                    \
+    X(muster_strategy_tailscale, "tailscale")
 
 #define X(type, name) extern const struct muster_strategy_type type;
 STRATEGIES(X)

@@ -243,6 +243,14 @@ uv_loop_t *muster_topology_loop(const struct muster_topology *topology) {
     return topology->topologies->loop;
 }
 
+int muster_topology_family(const struct muster_topology *topology) {
+    return topology->topologies->peers->lookup_options.family == AF_INET6 ? AF_INET6 : AF_INET;
+}
+
+struct muster_resolver *muster_topology_resolver(const struct muster_topology *topology) {
+    return &topology->topologies->peers->resolver;
+}
+
 const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology) {
     return &topology->topologies->peers->beam;
 }

@@ -52,7 +52,7 @@ struct muster_topology {
     uint64_t last_duration_us;
     uint64_t last_sync_ms; /* 0: never yet */
     uint64_t syncs, failures;
-    char last_error[256];
+    char last_error[640];
     uint8_t key_len;
     char key[MUSTER_TOPOLOGY_KEY_MAX];
 };
@@ -112,6 +112,12 @@ struct muster_topology *muster_topology_find(const struct muster_topologies *top
 void muster_topology_set_state(struct muster_topology *topology, void *state);
 void *muster_topology_state(const struct muster_topology *topology);
 uv_loop_t *muster_topology_loop(const struct muster_topology *topology);
+
+/* The address family of the distribution, AF_INET or AF_INET6; AF_INET while there is none. */
+int muster_topology_family(const struct muster_topology *topology);
+
+/* Host names to addresses, at most two look-ups under way in the whole node. */
+struct muster_resolver *muster_topology_resolver(const struct muster_topology *topology);
 
 /* The node's own BEAM, whose name is announced; empty text while there is no distribution. */
 const struct muster_node_name *muster_topology_own_name(const struct muster_topology *topology);

@@ -27,6 +27,7 @@ static void check_inside(struct muster_slice whole, struct muster_slice part) {
 static void read_options(struct muster_slice map) {
     static const char *const choices[] = {"tcp", "tls", "other", NULL};
     struct muster_slice cookie = {0}, options = {0};
+    struct muster_arg_binaries list = {.count = 0};
     struct muster_node_name name = {.len = 0};
     struct muster_problem problem;
     int64_t port = 4369;
@@ -37,6 +38,7 @@ static void read_options(struct muster_slice map) {
         {.name = "p", .type = MUSTER_ARG_INTEGER, .target = &port, .min = -1, .max = 65535},
         {.name = "t", .type = MUSTER_ARG_CHOICE, .target = &choice, .choices = choices},
         {.name = "o", .type = MUSTER_ARG_MAP, .target = &options},
+        {.name = "l", .type = MUSTER_ARG_BINARIES, .target = &list, .max = 8},
     };
     memset(&problem, 'x', sizeof problem);
     int error = muster_args_read(map, args, sizeof args / sizeof *args, &problem);
@@ -50,6 +52,11 @@ static void read_options(struct muster_slice map) {
     if (args[1].given) {
         check(cookie.len >= 1 && cookie.len <= 16);
         check_inside(map, cookie);
+    }
+    check(list.count <= MUSTER_ARG_BINARIES_MAX);
+    for (unsigned i = 0; i < list.count; i++) {
+        check(list.items[i].len >= 1 && list.items[i].len <= 8);
+        check_inside(map, list.items[i]);
     }
     if (args[4].given) {
         check_inside(map, options);

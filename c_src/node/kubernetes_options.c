@@ -1,0 +1,139 @@
+#include "node/kubernetes_options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/errors.h"
+#include "node/poller.h"
+
+#define SERVICE_ACCOUNT_PATH "/var/run/secrets/kubernetes.io/serviceaccount"
+#define CLUSTER_SERVER "kubernetes.default.svc"
+/* libcluster's. */
+#define TIMEOUT_MS 15000
+
+struct given {
+    struct muster_slice basename, selector, namespace, service, cluster, master, path;
+    int mode, lookup, use_cached;
+};
+
+#define BINARY(name_, target_, max_)                                                               \
+    { .name = (name_), .type = MUSTER_ARG_BINARY, .target = (target_), .max = (max_) }
+
+static int read_args(struct muster_kubernetes_options *o, struct given *g, struct muster_slice map,
+                     struct muster_problem *problem) {
+    static const char *const modes[] = {"ip", "hostname", "dns", NULL};
+    static const char *const lookups[] = {"endpoints", "pods", NULL};
+    static const char *const booleans[] = {"false", "true", NULL};
+    struct muster_arg args[] = {
+        {.name = "kubernetes_node_basename",
+         .type = MUSTER_ARG_BINARY,
+         .target = &g->basename,
+         .required = 1,
+         .max = MUSTER_NODE_NAME_MAX},
+        {.name = "kubernetes_selector",
+         .type = MUSTER_ARG_BINARY,
+         .target = &g->selector,
+         .required = 1,
+         .max = MUSTER_KUBERNETES_SELECTOR_MAX},
+        BINARY("kubernetes_namespace", &g->namespace, MUSTER_KUBERNETES_NAME_MAX),
+        BINARY("kubernetes_service_name", &g->service, MUSTER_KUBERNETES_NAME_MAX),
+        BINARY("kubernetes_cluster_name", &g->cluster, MUSTER_KUBERNETES_NAME_MAX),
+        BINARY("kubernetes_master", &g->master, MUSTER_K8S_HOST_MAX),
+        BINARY("kubernetes_service_account_path", &g->path, MUSTER_KUBERNETES_PATH_MAX),
+        {.name = "mode", .type = MUSTER_ARG_CHOICE, .target = &g->mode, .choices = modes},
+        {.name = "kubernetes_ip_lookup_mode",
+         .type = MUSTER_ARG_CHOICE,
+         .target = &g->lookup,
+         .choices = lookups},
+        {.name = "kubernetes_use_cached_resources",
+         .type = MUSTER_ARG_CHOICE,
+         .target = &g->use_cached,
+         .choices = booleans},
+        {.name = "timeout",
+         .type = MUSTER_ARG_INTEGER,
+         .target = &o->timeout_ms,
+         .min = 100,
+         .max = 120000},
+        MUSTER_POLLER_ARGS(&o->interval_ms),
+    };
+    return muster_args_read(map, args, sizeof args / sizeof *args, problem);
+}
+
+static void take(char *out, size_t size, struct muster_slice text) {
+    snprintf(out, size, "%.*s", (int)text.len, (const char *)text.data);
+}
+
+/* As libcluster: the environment's CLUSTER_DOMAIN goes before the cluster's name. */
+static void take_domain(struct muster_kubernetes_options *o, struct muster_slice cluster) {
+    const char *domain = getenv("CLUSTER_DOMAIN");
+    if (domain != NULL && domain[0] != '\0') {
+        snprintf(o->domain, sizeof o->domain, "%s", domain);
+    } else {
+        snprintf(o->domain, sizeof o->domain, "%.*s.local", (int)cluster.len,
+                 (const char *)cluster.data);
+    }
+}
+
+static int check(const struct muster_kubernetes_options *o, struct muster_problem *problem) {
+    struct muster_node_name name;
+    struct muster_k8s_server server;
+    if (muster_node_name_join(&name, o->basename, "host", 4) != 0) {
+        snprintf(problem->text, sizeof problem->text,
+                 "option kubernetes_node_basename: <<\"%.100s\">> cannot be the part of a node's "
+                 "name before the @",
+                 o->basename);
+        return MUSTER_E_INVALID;
+    }
+    if (o->naming.mode == MUSTER_K8S_HOSTNAME && o->service[0] == '\0') {
+        snprintf(problem->text, sizeof problem->text,
+                 "option kubernetes_service_name is missing: mode hostname makes names of it");
+        return MUSTER_E_INVALID;
+    }
+    if (o->master[0] != '\0' && muster_k8s_server_read(&server, o->master, o->domain) != 0) {
+        snprintf(problem->text, sizeof problem->text,
+                 "option kubernetes_master: <<\"%.150s\">> is not a host name or address, with or "
+                 "without a port, for HTTPS",
+                 o->master);
+        return MUSTER_E_INVALID;
+    }
+    return 0;
+}
+
+int muster_kubernetes_options_read(struct muster_kubernetes_options *options,
+                                   struct muster_slice map, struct muster_problem *problem) {
+    struct given g = {.cluster = muster_slice("cluster", 7),
+                      .path = muster_slice(SERVICE_ACCOUNT_PATH, sizeof SERVICE_ACCOUNT_PATH - 1)};
+    *options = (struct muster_kubernetes_options){.interval_ms = MUSTER_POLL_INTERVAL_MS,
+                                                  .timeout_ms = TIMEOUT_MS};
+    if (read_args(options, &g, map, problem) != 0) {
+        return MUSTER_E_INVALID;
+    }
+    take(options->basename, sizeof options->basename, g.basename);
+    take(options->selector, sizeof options->selector, g.selector);
+    take(options->namespace, sizeof options->namespace, g.namespace);
+    take(options->service, sizeof options->service, g.service);
+    take(options->master, sizeof options->master, g.master);
+    take(options->account_path, sizeof options->account_path, g.path);
+    take_domain(options, g.cluster);
+    options->use_cached = g.use_cached;
+    options->naming.lookup = (enum muster_k8s_lookup)g.lookup;
+    options->naming.mode = (enum muster_k8s_mode)g.mode;
+    return check(options, problem);
+}
+
+int muster_kubernetes_server(const struct muster_kubernetes_options *options,
+                             struct muster_k8s_server *server) {
+    const char *host = getenv("KUBERNETES_SERVICE_HOST");
+    const char *port = getenv("KUBERNETES_SERVICE_PORT");
+    char text[MUSTER_K8S_HOST_MAX + 16];
+    if (options->master[0] != '\0') {
+        return muster_k8s_server_read(server, options->master, options->domain);
+    }
+    if (host == NULL || host[0] == '\0') {
+        return muster_k8s_server_read(server, CLUSTER_SERVER, options->domain);
+    }
+    int is_ip6 = strchr(host, ':') != NULL;
+    snprintf(text, sizeof text, "%s%s%s:%s", is_ip6 ? "[" : "", host, is_ip6 ? "]" : "",
+             port != NULL && port[0] != '\0' ? port : "443");
+    return muster_k8s_server_read(server, text, options->domain);
+}

@@ -1,0 +1,61 @@
+/*
+ * The strategy `dns` (libcluster's DNSPoll): every address of the names in option query is a node
+ * `node_basename@address`.
+ */
+#include <stdio.h>
+
+#include "core/errors.h"
+#include "node/dns_poll.h"
+
+static void take_text(char *out, size_t size, struct muster_slice text) {
+    snprintf(out, size, "%.*s", (int)text.len, (const char *)text.data);
+}
+
+static int start_dns(struct muster_topology *topology, struct muster_slice map,
+                     struct muster_problem *problem) {
+    struct muster_dns_poll_options options;
+    struct muster_arg_binaries queries = {.count = 0}, servers = {.count = 0};
+    struct muster_slice basename;
+    int records = MUSTER_DNS_RECORDS_FAMILY;
+    muster_dns_poll_defaults(&options);
+    struct muster_arg args[] = {
+        {.name = "query",
+         .type = MUSTER_ARG_BINARIES,
+         .target = &queries,
+         .required = 1,
+         .max = MUSTER_DNS_QUERY_MAX},
+        {.name = "node_basename",
+         .type = MUSTER_ARG_BINARY,
+         .target = &basename,
+         .required = 1,
+         .max = MUSTER_NODE_NAME_MAX},
+        {.name = "records",
+         .type = MUSTER_ARG_CHOICE,
+         .target = &records,
+         .choices = muster_dns_record_choices},
+        MUSTER_DNS_POLL_ARGS(&options, &servers),
+    };
+    if (muster_args_read(map, args, sizeof args / sizeof *args, problem) != 0 ||
+        muster_dns_servers_read(&options.servers, &servers, problem) != 0) {
+        return MUSTER_E_INVALID;
+    }
+    if (queries.count == 0) {
+        snprintf(problem->text, sizeof problem->text, "option query: the list is empty");
+        return MUSTER_E_INVALID;
+    }
+    for (unsigned i = 0; i < queries.count; i++) {
+        take_text(options.queries[i], sizeof options.queries[i], queries.items[i]);
+    }
+    options.query_count = queries.count;
+    options.query_option = "query";
+    options.records = (enum muster_dns_records)records;
+    take_text(options.basename, sizeof options.basename, basename);
+    return muster_dns_poll_start(topology, &options, problem);
+}
+
+const struct muster_strategy_type muster_strategy_dns = {.name = "dns",
+                                                         .start = start_dns,
+                                                         .sync = muster_dns_poll_sync,
+                                                         .stop = muster_dns_poll_stop,
+                                                         .write_counters =
+                                                             muster_dns_poll_write_counters};
