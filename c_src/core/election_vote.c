@@ -1,0 +1,296 @@
+/* Candidacies and votes: whom a voter may promise what, and when a candidate has won. */
+#include "core/election_internal.h"
+
+#include "core/election_mutation.h"
+
+#include <stddef.h>
+
+/* Standing */
+
+static uint64_t next_term(const struct muster_turn *t) {
+    const struct muster_election *e = t->e;
+    uint64_t next = e->term + 1;
+    /* What kept nothing on disk starts above the terms of its former life, if clocks are right. */
+    if (!e->options.durable && t->moment.wall_ms > next && t->moment.wall_ms < MUSTER_TERM_MAX)
+        next = t->moment.wall_ms;
+    return next;
+}
+
+bool muster_election_may_stand(const struct muster_election *e) {
+    return muster_election_votes(e) && e->eligible && !e->exiting && e->now >= e->abstain_until;
+}
+
+static void forget_answers(struct muster_election *e) {
+    for (uint32_t i = 0; i < e->peer_count; i++)
+        e->peers[i].granted = e->peers[i].refused = false;
+}
+
+static void start_round(struct muster_turn *t, enum muster_election_role role) {
+    struct muster_election *e = t->e;
+    e->role = role;
+    e->timer = e->now + muster_election_timeout(t);
+    forget_answers(e);
+}
+
+static void new_election(struct muster_turn *t) {
+    do
+        t->e->election = muster_election_draw(t);
+    while (t->e->election == 0);
+}
+
+/* The voters who have agreed, oneself included once one's own vote is on the disk. */
+static uint32_t count_grants(const struct muster_election *e) {
+    bool own = e->role == MUSTER_PRE_CANDIDATE || muster_election_saved(e, e->vote_sequence);
+    uint32_t count = own ? 1 : 0;
+    for (uint32_t i = 0; i < e->peer_count; i++)
+        if (e->peers[i].granted && muster_config_has(&e->config, e->peers[i].id))
+            count++;
+    return count;
+}
+
+static uint32_t count_refusals(const struct muster_election *e) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < e->peer_count; i++)
+        if (e->peers[i].refused && muster_config_has(&e->config, e->peers[i].id))
+            count++;
+    return count;
+}
+
+static void report_ready(struct muster_turn *t) {
+    struct muster_election *e = t->e;
+    struct muster_message ready =
+        muster_election_message(e, MUSTER_MESSAGE_TRANSFER_READY, e->permit);
+    muster_election_send(t, e->leader, &ready);
+}
+
+static void count_votes(struct muster_turn *t) {
+    struct muster_election *e = t->e;
+    if (count_grants(e) < muster_election_quorum(e))
+        return;
+    if (e->role == MUSTER_PRE_CANDIDATE && e->permit != 0)
+        report_ready(t);
+    else if (e->role == MUSTER_PRE_CANDIDATE)
+        muster_election_stand(t);
+    else if (muster_election_saved(e, e->vote_sequence))
+        muster_election_lead(t);
+}
+
+void muster_election_rest(struct muster_turn *t, uint64_t wait) {
+    t->e->role = MUSTER_FOLLOWER;
+    t->e->permit = 0;
+    t->e->timer = t->e->now + wait;
+}
+
+void muster_election_forget_leader(struct muster_election *e) {
+    e->leader = MUSTER_NOBODY;
+    e->leader_leads = false;
+    e->loyal_until = 0;
+}
+
+static void set_term(struct muster_turn *t, uint64_t term) {
+    t->e->term = term;
+    t->e->voted_for = MUSTER_NOBODY;
+    t->e->voted_election = 0;
+    t->e->grant_pending = false;
+    t->e->term_sequence = muster_election_persist(t);
+}
+
+void muster_election_adopt_term(struct muster_turn *t, uint64_t term) {
+    set_term(t, term);
+    muster_election_forget_leader(t->e);
+    muster_election_rest(t, muster_election_timeout(t));
+}
+
+void muster_election_campaign(struct muster_turn *t) {
+    struct muster_election *e = t->e;
+    if (e->permit == 0)
+        muster_election_forget_leader(e);
+    if (!muster_election_may_stand(e)) {
+        muster_election_rest(t, muster_election_timeout(t));
+        return;
+    }
+    if (MUSTER_MUTANT(NO_PRE_VOTE) && e->permit == 0) {
+        muster_election_stand(t);
+        return;
+    }
+    new_election(t);
+    e->campaign_term = next_term(t);
+    start_round(t, MUSTER_PRE_CANDIDATE);
+    struct muster_message request =
+        muster_election_message(e, MUSTER_MESSAGE_PRE_VOTE, e->election);
+    request.term = e->campaign_term;
+    request.consent = e->permit != 0 ? e->permit : e->released;
+    muster_election_send_voters(t, &request);
+    count_votes(t);
+}
+
+void muster_election_stand(struct muster_turn *t) {
+    struct muster_election *e = t->e;
+    uint64_t term =
+        e->role == MUSTER_PRE_CANDIDATE && e->permit == 0 ? e->campaign_term : next_term(t);
+    new_election(t);
+    set_term(t, term);
+    muster_election_forget_leader(e);
+    e->permit = 0;
+    e->voted_for = e->options.self;
+    e->voted_election = e->election;
+    e->vote_sequence = muster_election_persist(t);
+    start_round(t, MUSTER_CANDIDATE);
+    struct muster_message request = muster_election_message(e, MUSTER_MESSAGE_VOTE, e->election);
+    request.consent = e->released;
+    muster_election_send_voters(t, &request);
+    count_votes(t);
+}
+
+void muster_election_expire_candidacy(struct muster_turn *t) {
+    struct muster_election *e = t->e;
+    bool standing = e->role == MUSTER_PRE_CANDIDATE || e->role == MUSTER_CANDIDATE;
+    if (!standing || e->now < e->timer)
+        return;
+    /* An attempt made for a living leader failed: it is still loyal to that leader. */
+    bool permitted = e->permit != 0;
+    muster_election_rest(t, permitted ? muster_election_timeout(t) : 0);
+}
+
+/* Answering */
+
+/* Whether the voter has promised its loyalty to somebody who has not given it back. */
+static bool loyal(const struct muster_election *e, const struct muster_message *request) {
+    if (e->role == MUSTER_LEADER)
+        return request->kind == MUSTER_MESSAGE_VOTE || request->consent != e->election;
+    if (request->consent != 0 && request->consent == e->leader_election)
+        return false;
+    return e->leader != MUSTER_NOBODY && e->now < e->loyal_until;
+}
+
+/* A candidate must hold the newest document that this voter knows of, and be a voter in it. */
+static bool fit(const struct muster_election *e, muster_member candidate,
+                const struct muster_message *request) {
+    int order = muster_stamp_compare(request->stamp, e->config.stamp);
+    return order > 0 || (order == 0 && muster_config_has(&e->config, candidate));
+}
+
+static bool may_promise(const struct muster_election *e, const struct muster_message *request) {
+    return muster_election_votes(e) && e->now >= e->abstain_until && !loyal(e, request);
+}
+
+static void answer(struct muster_turn *t, muster_member to, enum muster_message_kind kind,
+                   uint64_t election, uint64_t term, bool granted) {
+    struct muster_message reply = muster_election_message(t->e, kind, election);
+    reply.term = term;
+    reply.granted = granted;
+    muster_election_send(t, to, &reply);
+}
+
+static void on_pre_vote(struct muster_turn *t, muster_member from,
+                        const struct muster_message *request) {
+    struct muster_election *e = t->e;
+    bool granted = request->term > e->term && may_promise(e, request) && fit(e, from, request);
+    answer(t, from, MUSTER_MESSAGE_PRE_VOTE_REPLY, request->election,
+           granted ? request->term : e->term, granted);
+}
+
+/* The vote of this term is free, or was given to this very candidacy. */
+static bool vote_free(const struct muster_election *e, muster_member candidate,
+                      const struct muster_message *request) {
+    if (MUSTER_MUTANT(VOTE_TWICE))
+        return true;
+    if (e->voted_for == MUSTER_NOBODY)
+        return e->leader == MUSTER_NOBODY;
+    return e->voted_for == candidate && e->voted_election == request->election;
+}
+
+/* The vote is answered only when it is on the disk: a voter that forgets it could give it twice. */
+static void give_pending_grant(struct muster_turn *t) {
+    struct muster_election *e = t->e;
+    if (!e->grant_pending || !muster_election_saved(e, e->vote_sequence))
+        return;
+    e->grant_pending = false;
+    answer(t, e->voted_for, MUSTER_MESSAGE_VOTE_REPLY, e->voted_election, e->term, true);
+}
+
+static void grant(struct muster_turn *t, muster_member candidate,
+                  const struct muster_message *request) {
+    struct muster_election *e = t->e;
+    if (e->voted_for != candidate || e->voted_election != request->election) {
+        e->voted_for = candidate;
+        e->voted_election = request->election;
+        e->vote_sequence = muster_election_persist(t);
+    }
+    muster_election_rest(t, muster_election_timeout(t));
+    e->grant_pending = true;
+    give_pending_grant(t);
+}
+
+static void on_vote(struct muster_turn *t, muster_member from,
+                    const struct muster_message *request) {
+    struct muster_election *e = t->e;
+    bool granted = false;
+    if (request->term >= e->term && may_promise(e, request)) {
+        if (request->term > e->term)
+            muster_election_adopt_term(t, request->term);
+        granted = fit(e, from, request) && vote_free(e, from, request);
+    }
+    if (granted)
+        grant(t, from, request);
+    else
+        answer(t, from, MUSTER_MESSAGE_VOTE_REPLY, request->election, e->term, false);
+}
+
+void muster_election_on_request(struct muster_turn *t, muster_member from,
+                                const struct muster_message *message) {
+    if (message->kind == MUSTER_MESSAGE_PRE_VOTE)
+        on_pre_vote(t, from, message);
+    else
+        on_vote(t, from, message);
+}
+
+/* Counting */
+
+/* Enough voters have refused that the rest cannot elect this member any more. */
+static void give_up_if_lost(struct muster_turn *t) {
+    struct muster_election *e = t->e;
+    if (e->config.count - count_refusals(e) >= muster_election_quorum(e))
+        return;
+    /* A split vote is known at once, and a leader's end not to all in the same instant: neither
+     * is worth waiting for a whole timeout. */
+    bool split = e->role == MUSTER_CANDIDATE;
+    bool soon = split || e->now < e->hurry_until;
+    uint64_t longest = split ? e->timing.timeout_min : e->timing.jitter;
+    muster_election_rest(t, soon ? muster_election_between(t, e->timing.jitter / 2, longest)
+                                 : muster_election_timeout(t));
+}
+
+void muster_election_on_answer(struct muster_turn *t, muster_member from,
+                               const struct muster_message *message) {
+    struct muster_election *e = t->e;
+    bool asked = message->kind == MUSTER_MESSAGE_PRE_VOTE_REPLY ? e->role == MUSTER_PRE_CANDIDATE
+                                                                : e->role == MUSTER_CANDIDATE;
+    if (!asked || message->election != e->election)
+        return;
+    if (!message->granted && message->term > e->term) {
+        bool permitted = e->permit != 0;
+        muster_election_adopt_term(t, message->term);
+        /* Terms only rise, so asking again at once ends. */
+        e->timer = permitted ? e->timer : e->now;
+        return;
+    }
+    struct muster_peer *peer = muster_election_find(e, from);
+    bool news = !peer->granted && !peer->refused;
+    peer->granted = peer->granted || message->granted;
+    peer->refused = !peer->granted;
+    if (!news)
+        return;
+    if (message->granted)
+        count_votes(t);
+    else
+        give_up_if_lost(t);
+}
+
+void muster_election_on_saved(struct muster_turn *t) {
+    give_pending_grant(t);
+    if (t->e->role == MUSTER_CANDIDATE)
+        count_votes(t);
+    else if (t->e->role == MUSTER_LEADER)
+        muster_election_renew(t);
+}
