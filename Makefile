@@ -149,4 +149,6 @@ build/libs-checked: script/check-libs build/erlang.mk
 	@mkdir -p build
 	@CC="$(CC)" script/check-libs && touch $@
 
+include c_src/test/sim/sim.mk
+
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -60,7 +60,7 @@ static int restore(struct muster_election *e, const struct muster_election_saved
 static void set_clocks(struct muster_turn *t) {
     struct muster_election *e = t->e;
     /* Where one vote decides, nobody counts on what this member promised before it restarted. */
-    bool alone = muster_election_quorum(e) <= 1 && e->config.count <= 1;
+    bool alone = muster_election_votes(e) && muster_election_quorum(e) <= 1;
     bool abstain = !alone && !MUSTER_MUTANT(NO_ABSTENTION);
     e->abstain_until = e->now + (abstain ? e->timing.abstention : 0);
     e->timer =
