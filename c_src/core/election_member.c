@@ -62,8 +62,10 @@ void muster_election_link_closed(struct muster_turn *t, muster_member member, bo
     if (peer == NULL)
         return;
     peer->link_open = false;
-    /* Seeing this end, the peer need not wait out its loyalty: what it acknowledged is void. */
+    /* Seeing this end, the peer need not wait out its loyalty: what it acknowledged is void. And
+     * whoever comes back may have forgotten what it held. */
     peer->acked = 0;
+    peer->held = (struct muster_stamp){0, 0};
     sweep(e);
     if (e->role == MUSTER_LEADER)
         muster_election_renew(t);

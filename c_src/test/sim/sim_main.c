@@ -82,6 +82,8 @@ static struct sim_profile draw_profile(uint64_t seed, int nodes) {
 static void end_chaos(struct sim_world *world) {
     world->calm = true;
     world->profile.delay_max = world->profile.delay_max < 5000 ? world->profile.delay_max : 5000;
+    if (world->profile.silence > 500 * SIM_MS)
+        world->profile.silence = 500 * SIM_MS;
     sim_heal(world);
     for (int i = 0; i < world->profile.nodes; i++) {
         struct sim_node *n = &world->node[i];

@@ -131,9 +131,8 @@ static bool runs(const struct sim_world *world, int node) {
 
 /* Nothing has come over this link for too long: its end gives it up. */
 static void give_up_dead(struct sim_world *world, int node, int peer) {
-    bool dead = world->view[node][peer] != 0 &&
-                (world->blocked[peer][node] ||
-                 (!world->node[peer].up && world->view[peer][node] != world->view[node][peer]));
+    bool half_open = world->view[peer][node] != world->view[node][peer];
+    bool dead = world->view[node][peer] != 0 && (world->blocked[peer][node] || half_open);
     if (!dead) {
         world->dead_since[node][peer] = world->now;
         return;
