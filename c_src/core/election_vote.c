@@ -170,8 +170,15 @@ static bool fit(const struct muster_election *e, muster_member candidate,
     return order > 0 || (order == 0 && muster_config_has(&e->config, candidate));
 }
 
+/* Candidates ask only their voters: one with a newer document counts this member as one of them,
+ * though it has not heard of that itself. Refusing would leave a group without a leader for good.
+ */
+static bool asked_rightly(const struct muster_election *e, const struct muster_message *request) {
+    return muster_election_votes(e) || muster_stamp_compare(request->stamp, e->config.stamp) > 0;
+}
+
 static bool may_promise(const struct muster_election *e, const struct muster_message *request) {
-    return muster_election_votes(e) && e->now >= e->abstain_until && !loyal(e, request);
+    return asked_rightly(e, request) && e->now >= e->abstain_until && !loyal(e, request);
 }
 
 static void answer(struct muster_turn *t, muster_member to, enum muster_message_kind kind,

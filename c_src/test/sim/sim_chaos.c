@@ -59,6 +59,15 @@ static void pause_one(struct sim_world *world) {
     sim_pause(world, victim(world), sim_random_between(&world->random, 5 * SIM_MS, 900 * SIM_MS));
 }
 
+/* A candidate is stopped while its voters, its grants perhaps on their way, start again. */
+static void freeze_candidate(struct sim_world *world) {
+    int candidate = node_in_role(world, MUSTER_CANDIDATE);
+    sim_pause(world, candidate, sim_random_between(&world->random, 50 * SIM_MS, 700 * SIM_MS));
+    for (int i = 0; i < world->profile.nodes; i++)
+        if (i != candidate && sim_random_chance(&world->random, 600))
+            sim_crash(world, i, true);
+}
+
 static void split(struct sim_world *world) {
     bool side[SIM_NODES_MAX];
     bool one_way = sim_random_chance(&world->random, 250);
@@ -155,8 +164,10 @@ static void mishap(struct sim_world *world) {
         tell(world, node_in_role(world, MUSTER_LEADER), MUSTER_EVENT_RESIGN, 0);
     else if (kind < 90)
         transfer(world);
-    else if (kind < 97)
+    else if (kind < 95)
         change_voters(world);
+    else if (kind < 97)
+        freeze_candidate(world);
     else
         exit_orderly(world);
 }
