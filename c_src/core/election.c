@@ -142,7 +142,10 @@ static void on_persisted(struct muster_turn *t, uint64_t sequence) {
     assert(sequence <= e->persist_sequence);
     if (sequence > e->persisted_sequence)
         e->persisted_sequence = sequence;
-    muster_election_on_saved(t);
+    muster_election_pay_votes(t);
+    muster_election_pay_acknowledgement(t);
+    if (e->role == MUSTER_LEADER)
+        muster_election_renew(t);
 }
 
 static int dispatch(struct muster_turn *t, const struct muster_event *event) {

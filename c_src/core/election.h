@@ -145,10 +145,11 @@ struct muster_election {
 
     muster_member leader; /* whom a follower follows */
     uint64_t leader_election;
-    bool leader_leads;    /* it has told us that a majority acknowledged it */
-    uint64_t loyal_until; /* until then we vote for nobody else */
-    uint64_t hurry_until; /* a leader has just ended: a refused pre-vote is soon tried again */
-    uint64_t released;    /* the last election whose leader told us that it resigned */
+    uint64_t leader_sent_at; /* of its newest heartbeat, on its clock */
+    bool leader_leads;       /* it has told us that a majority acknowledged it */
+    uint64_t loyal_until;    /* until then we vote for nobody else */
+    uint64_t hurry_until;    /* a leader has just ended: a refused pre-vote is soon tried again */
+    uint64_t released;       /* the last election whose leader told us that it resigned */
 
     uint64_t election;      /* the id of our candidacy or leadership */
     uint64_t campaign_term; /* the term a pre-vote asks for */
@@ -166,7 +167,8 @@ struct muster_election {
     uint64_t vote_sequence;
     uint64_t config_sequence;
     bool persist_wanted;
-    bool grant_pending; /* a vote waits for the disk */
+    bool grant_pending;        /* a vote waits for the disk */
+    bool owes_acknowledgement; /* so does the answer to a heartbeat */
     struct muster_election_saved saved;
 
     muster_member shown_leader; /* what the caller was told last */

@@ -63,7 +63,7 @@ void muster_election_on_request(struct muster_turn *t, muster_member from,
 void muster_election_on_answer(struct muster_turn *t, muster_member from,
                                const struct muster_message *message);
 /* After something reached the disk: gives the vote that waited for it, counts one's own. */
-void muster_election_on_saved(struct muster_turn *t);
+void muster_election_pay_votes(struct muster_turn *t);
 
 /* election_lease.c: leading and following */
 
@@ -80,6 +80,8 @@ bool muster_election_healthy(const struct muster_election *e, const struct muste
 bool muster_election_held(const struct muster_election *e);
 void muster_election_on_heartbeat(struct muster_turn *t, muster_member from,
                                   const struct muster_message *message);
+/* After something reached the disk: answers the heartbeat that waited for it. */
+void muster_election_pay_acknowledgement(struct muster_turn *t);
 void muster_election_on_acknowledgement(struct muster_turn *t, muster_member from,
                                         const struct muster_message *message);
 

@@ -19,22 +19,30 @@ static bool acceptable(const struct muster_election *e, muster_member from,
     return heartbeat->term > e->term || !taken || follows(e, from, heartbeat);
 }
 
-static void acknowledge(struct muster_turn *t, muster_member to,
-                        const struct muster_message *heartbeat) {
+/* Answers the leader's newest heartbeat with what a crash cannot take back; the rest follows when
+ * it is on the disk. */
+static void acknowledge(struct muster_turn *t) {
     struct muster_election *e = t->e;
-    /* A term that a crash could take back must not be acknowledged; the next heartbeat will be. */
-    if (!muster_election_saved(e, e->term_sequence))
+    bool term_saved = muster_election_saved(e, e->term_sequence);
+    bool config_saved = muster_election_saved(e, e->config_sequence);
+    e->owes_acknowledgement = !term_saved || !config_saved;
+    if (!term_saved)
         return;
     struct muster_message reply =
-        muster_election_message(e, MUSTER_MESSAGE_HEARTBEAT_REPLY, heartbeat->election);
-    if (!muster_election_saved(e, e->config_sequence))
+        muster_election_message(e, MUSTER_MESSAGE_HEARTBEAT_REPLY, e->leader_election);
+    if (!config_saved)
         reply.stamp = (struct muster_stamp){0, 0};
     reply.granted = true;
-    reply.sent_at = heartbeat->sent_at;
+    reply.sent_at = e->leader_sent_at;
     reply.eligible = e->eligible && !e->exiting;
     /* A vote it forgot may still elect somebody else until the abstention is over. */
     reply.supports = e->options.durable || e->now >= e->abstain_until || MUSTER_MUTANT(EAGER_ACK);
-    muster_election_send(t, to, &reply);
+    muster_election_send(t, e->leader, &reply);
+}
+
+void muster_election_pay_acknowledgement(struct muster_turn *t) {
+    if (t->e->owes_acknowledgement && t->e->leader != MUSTER_NOBODY)
+        acknowledge(t);
 }
 
 static void refuse(struct muster_turn *t, muster_member to,
@@ -54,6 +62,7 @@ static void follow(struct muster_turn *t, muster_member leader,
         e->leader_leads = false;
     e->leader = leader;
     e->leader_election = heartbeat->election;
+    e->leader_sent_at = heartbeat->sent_at;
     e->leader_leads = e->leader_leads || heartbeat->leads;
     e->loyal_until = e->now + e->timing.timeout_min;
 }
@@ -74,7 +83,7 @@ void muster_election_on_heartbeat(struct muster_turn *t, muster_member from,
     follow(t, from, message);
     if (message->config != NULL)
         muster_election_install(t, message->config);
-    acknowledge(t, from, message);
+    acknowledge(t);
 }
 
 /* Leading */

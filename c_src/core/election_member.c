@@ -87,6 +87,9 @@ void muster_election_install(struct muster_turn *t, const struct muster_config *
     if (!declared || muster_stamp_compare(config->stamp, e->config.stamp) <= 0)
         return;
     e->config = *config;
+    /* Asked to take over, and then removed: the seat is gone before the attempt is. */
+    if (e->role != MUSTER_FOLLOWER && !muster_election_votes(e))
+        muster_election_rest(t, muster_election_timeout(t));
     sweep(e);
     if (muster_election_seat_voters(e) != 0) {
         /* More links than places: voters come first, the links find their place again later. */

@@ -65,11 +65,14 @@ static void report_ready(struct muster_turn *t) {
 
 static void count_votes(struct muster_turn *t) {
     struct muster_election *e = t->e;
-    if (count_grants(e) < muster_election_quorum(e))
+    uint32_t grants = count_grants(e);
+    uint32_t quorum = muster_election_quorum(e);
+    if (grants < quorum)
         return;
-    if (e->role == MUSTER_PRE_CANDIDATE && e->permit != 0)
-        report_ready(t);
-    else if (e->role == MUSTER_PRE_CANDIDATE)
+    if (e->role == MUSTER_PRE_CANDIDATE && e->permit != 0) {
+        if (grants == quorum) /* once is enough */
+            report_ready(t);
+    } else if (e->role == MUSTER_PRE_CANDIDATE)
         muster_election_stand(t);
     else if (muster_election_saved(e, e->vote_sequence))
         muster_election_lead(t);
@@ -294,10 +297,8 @@ void muster_election_on_answer(struct muster_turn *t, muster_member from,
         give_up_if_lost(t);
 }
 
-void muster_election_on_saved(struct muster_turn *t) {
+void muster_election_pay_votes(struct muster_turn *t) {
     give_pending_grant(t);
     if (t->e->role == MUSTER_CANDIDATE)
         count_votes(t);
-    else if (t->e->role == MUSTER_LEADER)
-        muster_election_renew(t);
 }

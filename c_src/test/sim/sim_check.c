@@ -264,10 +264,18 @@ static void check_spoken_term(struct sim_world *world, int node,
     c->term_shown[node] = message->term;
 }
 
+/* 15. Without saved votes, no voter holds up a lease while it may have forgotten a vote. */
+static void check_supporter(struct sim_world *world, int node) {
+    uint64_t abstention = world->options.election_timeout_max * SIM_MS;
+    if (!world->profile.durable && world->now < world->node[node].started_at + abstention)
+        sim_fail(world, "node %d holds up a lease too soon after its start", node);
+}
+
 static void note_support(struct sim_world *world, int voter, int leader,
                          const struct muster_message *reply) {
     if (!reply->granted || !reply->supports)
         return;
+    check_supporter(world, voter);
     uint64_t sent = sim_true(world, leader, reply->sent_at);
     bool newer = world->check.support[leader][voter].election != reply->election ||
                  world->check.support[leader][voter].sent < sent;

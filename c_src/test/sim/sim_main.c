@@ -1,20 +1,27 @@
 /*
  * The election's simulator: schedules of mishaps, drawn from seeds, played against the real core.
  *
- * What must hold, checked after every step (sim_check.c, by the numbers there):
- *   1  at most one member leads at a time, by its own clock
- *   2  with saved votes: at most one leader per term, ever
- *   3  no fencing token is used twice
- *   4  terms never go back; with saved votes not over restarts either
- *   5  whoever leads has, less than election_timeout_min ago, sent heartbeats that a majority of
- * its voters acknowledged: a deposed leader stops within its bound 6  a candidacy is decided within
- * election_timeout_max 7  a member that hears no majority does not raise its term 8  voters change
- * one at a time, by a leader, after a majority has the current ones on disk 9  two configurations
- * with one stamp are the same 10 observers neither vote nor lead 11 while all is well and a leader
- * is heard, nothing changes 12 a vote is on the disk before it is given 13 no voter votes twice in
- * a term 14 no voter votes while it may have forgotten a vote, or whom it was loyal to 15 once all
- * is well, everyone names one leader within a bound 16 after a transfer its target leads With
- * --promises only those of them that a user sees are checked (1 to 4, 11, 15, 16).
+ * What must hold, checked after every step (by these numbers in sim_check.c and sim_check_wire.c):
+ *
+ *  1. At most one member leads at a time, by its own clock.
+ *  2. With saved votes: at most one leader per term, ever.
+ *  3. No fencing token is used twice.
+ *  4. Terms never go back; with saved votes not over restarts either.
+ *  5. A majority acknowledged what the leader sent less than election_timeout_min ago (its bound).
+ *  6. A candidacy is decided within election_timeout_max.
+ *  7. A member that hears no majority does not raise its term.
+ *  8. Voters change one at a time, by a leader, after a majority has the current ones on disk.
+ *  9. Two configurations with one stamp are the same.
+ * 10. Observers neither vote nor lead.
+ * 11. While all is well and a leader is heard, nothing changes.
+ * 12. A vote is on the disk before it is given.
+ * 13. No voter votes twice in a term.
+ * 14. No voter votes while it may have forgotten a vote, or whom it was loyal to.
+ * 15. Without saved votes: nor does it hold up a lease while it may have forgotten a vote.
+ * 16. Once all is well, everyone names one leader within a bound.
+ * 17. After a transfer its target leads.
+ *
+ * With --promises only those of them that a user sees are checked (1 to 4, 11, 16, 17).
  *
  * What goes wrong until then: messages are lost, late, doubled and overtake each other; links close
  * and are dialled again; partitions, also one-way, come and go; processes crash (alone, in the
