@@ -76,6 +76,7 @@ int muster_election_init(struct muster_election *e, const struct muster_election
         return error;
     e->options = *options;
     e->timing = muster_election_timing_of(options);
+    e->started_at = moment.now;
     e->now = moment.now;
     e->eligible = true;
     error = saved != NULL ? restore(e, saved) : muster_config_init(&e->config, voters, count);
@@ -167,15 +168,15 @@ static int dispatch(struct muster_turn *t, const struct muster_event *event) {
     case MUSTER_EVENT_TRANSFER:
         return muster_election_transfer(t, event->member);
     case MUSTER_EVENT_RESIGN:
-        muster_election_hand_over(t);
+        muster_election_hand_over(t, true);
         return 0;
     case MUSTER_EVENT_EXIT:
         e->exiting = true;
-        muster_election_hand_over(t);
+        muster_election_hand_over(t, true);
         return 0;
     case MUSTER_EVENT_BEAM_SILENT:
         e->eligible = false;
-        muster_election_hand_over(t);
+        muster_election_hand_over(t, false);
         return 0;
     case MUSTER_EVENT_BEAM_ANSWERS:
         e->eligible = true;
@@ -237,6 +238,10 @@ muster_member muster_election_leader(const struct muster_election *e, uint64_t n
         *token = leader == MUSTER_NOBODY ? (struct muster_token){0, 0}
                                          : (struct muster_token){e->term, election};
     return leader;
+}
+
+uint64_t muster_election_age(const struct muster_election *e) {
+    return e->options.age + (e->now - e->started_at) / 1000;
 }
 
 void muster_election_status(const struct muster_election *e, uint64_t now,

@@ -120,9 +120,8 @@ struct muster_peer {
     bool link_open;
     bool granted; /* its answer to the candidacy under way */
     bool refused;
-    bool eligible; /* the rest: as of its last acknowledgement of this leadership */
-    uint64_t
-        acked; /* our clock when we sent the newest heartbeat it acknowledged; 0: none counts */
+    bool eligible;  /* the rest: as of its last acknowledgement of this leadership */
+    uint64_t acked; /* when we sent the newest heartbeat it acknowledged; 0: none counts */
     struct muster_stamp held;
 };
 
@@ -130,6 +129,7 @@ struct muster_peer {
 struct muster_election {
     struct muster_election_options options;
     struct muster_election_timing timing;
+    uint64_t started_at;
     uint64_t now; /* of the latest step: time never goes back */
 
     enum muster_election_role role;
@@ -150,6 +150,7 @@ struct muster_election {
     uint64_t loyal_until;    /* until then we vote for nobody else */
     uint64_t hurry_until;    /* a leader has just ended: a refused pre-vote is soon tried again */
     uint64_t released;       /* the last election whose leader told us that it resigned */
+    bool released_willingly;
 
     uint64_t election;      /* the id of our candidacy or leadership */
     uint64_t campaign_term; /* the term a pre-vote asks for */
@@ -234,9 +235,18 @@ void muster_election_status(const struct muster_election *election, uint64_t now
 const struct muster_peer *muster_election_peer(const struct muster_election *election,
                                                uint32_t index);
 
+/* How long this member has been running, ms. */
+uint64_t muster_election_age(const struct muster_election *election);
+
+/* Whether a step with this message would make the member follow its sender. */
+bool muster_election_would_follow(const struct muster_election *election, muster_member from,
+                                  const struct muster_message *message);
+
 /*
  * For MUSTER_MEMBERSHIP_SEEN only, where the commander's core keeps the voters and the document.
- * Neither has effects; what follows from it comes with the next step.
+ * None has effects; what follows from them comes with the next step, which is due at once for a
+ * leader whose document got a new stamp. Whoever is no voter and has no link is forgotten.
+ * count_voter: MUSTER_E_LIMIT if there are too many.
  */
 int muster_election_count_voter(struct muster_election *election, muster_member member);
 void muster_election_forget_voter(struct muster_election *election, muster_member member);

@@ -8,6 +8,7 @@ struct muster_message muster_election_message(const struct muster_election *e,
         .kind = kind,
         .term = e->term,
         .election = election,
+        .age = muster_election_age(e),
         .stamp = e->config.stamp,
     };
 }

@@ -88,9 +88,10 @@ void muster_election_on_acknowledgement(struct muster_turn *t, muster_member fro
 /* election_transfer.c: ending a leadership on purpose */
 
 /* Ends the leadership, tells everyone, and stands again `wait` from now at the earliest. */
-void muster_election_step_down(struct muster_turn *t, muster_member successor, uint64_t wait);
+void muster_election_step_down(struct muster_turn *t, muster_member successor, bool willing,
+                               uint64_t wait);
 /* Hands over to the best peer, or to nobody. */
-void muster_election_hand_over(struct muster_turn *t);
+void muster_election_hand_over(struct muster_turn *t, bool willing);
 int muster_election_transfer(struct muster_turn *t, muster_member to);
 /* The clock, before anything else: ends an attempt that took too long. */
 void muster_election_expire_transfer(struct muster_turn *t);

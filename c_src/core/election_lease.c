@@ -67,6 +67,20 @@ static void follow(struct muster_turn *t, muster_member leader,
     e->loyal_until = e->now + e->timing.timeout_min;
 }
 
+bool muster_election_would_follow(const struct muster_election *e, muster_member from,
+                                  const struct muster_message *message) {
+    return message->kind == MUSTER_MESSAGE_HEARTBEAT && muster_message_check(message) == 0 &&
+           message->term >= e->term && acceptable(e, from, message);
+}
+
+/* Two leaders of one term, which only seen (undeclared) voters can elect: the junior gives way. Of
+ * two about the same age both do, and the next election has another term. */
+static bool gives_way(const struct muster_election *e, const struct muster_message *heartbeat) {
+    return e->options.membership == MUSTER_MEMBERSHIP_SEEN && e->role == MUSTER_LEADER &&
+           heartbeat->term == e->term && heartbeat->election != e->election &&
+           heartbeat->age + MUSTER_AGE_TOLERANCE > muster_election_age(e);
+}
+
 void muster_election_on_heartbeat(struct muster_turn *t, muster_member from,
                                   const struct muster_message *message) {
     struct muster_election *e = t->e;
@@ -74,10 +88,12 @@ void muster_election_on_heartbeat(struct muster_turn *t, muster_member from,
         refuse(t, from, message);
         return;
     }
+    if (gives_way(e, message))
+        muster_election_step_down(t, MUSTER_NOBODY, false, muster_election_timeout(t));
     if (!acceptable(e, from, message))
         return;
     if (e->role == MUSTER_LEADER)
-        muster_election_step_down(t, MUSTER_NOBODY, 0);
+        muster_election_step_down(t, MUSTER_NOBODY, false, 0);
     if (message->term > e->term)
         muster_election_adopt_term(t, message->term);
     follow(t, from, message);
@@ -184,7 +200,7 @@ void muster_election_expire_lease(struct muster_turn *t) {
     uint64_t unconfirmed_until = MUSTER_MUTANT(LATE_GRANTS) ? MUSTER_NEVER : e->timer;
     bool over = e->now >= (e->lease_until != 0 ? e->lease_until : unconfirmed_until);
     if (over || !majority_linked(e))
-        muster_election_step_down(t, MUSTER_NOBODY, muster_election_timeout(t));
+        muster_election_step_down(t, MUSTER_NOBODY, false, muster_election_timeout(t));
 }
 
 bool muster_election_healthy(const struct muster_election *e, const struct muster_peer *peer) {
@@ -204,7 +220,7 @@ bool muster_election_held(const struct muster_election *e) {
 /* A member has been in a later term: it can follow again only if this leader leads in a later one.
  */
 static void outrun(struct muster_turn *t, uint64_t term) {
-    muster_election_step_down(t, MUSTER_NOBODY, 0);
+    muster_election_step_down(t, MUSTER_NOBODY, false, 0);
     muster_election_adopt_term(t, term);
     t->e->timer = t->e->now;
 }

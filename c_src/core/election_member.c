@@ -189,4 +189,6 @@ void muster_election_forget_voter(struct muster_election *e, muster_member membe
 void muster_election_set_stamp(struct muster_election *e, struct muster_stamp stamp) {
     assert(e->options.membership == MUSTER_MEMBERSHIP_SEEN);
     e->config.stamp = stamp;
+    if (e->role == MUSTER_LEADER)
+        e->heartbeat_at = e->now;
 }

@@ -47,12 +47,16 @@ struct muster_message {
     uint64_t consent;
     /* HEARTBEAT: when it was sent, on the leader's clock; its reply returns it. */
     uint64_t sent_at;
+    /* How long the sender has been running, ms. */
+    uint64_t age;
     /* RESIGN: who should stand at once, or MUSTER_NOBODY. */
     muster_member successor;
     /* The stamp of the configuration (of the commander: of the role table) the sender holds. */
     struct muster_stamp stamp;
     /* Replies: yes. */
     bool granted;
+    /* RESIGN: by choice; nothing was wrong with the leader. */
+    bool willing;
     /* HEARTBEAT: a majority has acknowledged this leader, it may act. */
     bool leads;
     /* HEARTBEAT_REPLY: this voter may hold up a lease (it has not just forgotten its vote). */

@@ -36,6 +36,8 @@ struct muster_election_options {
     bool durable;
     /* Votes needed are never fewer than this; 0 in leader groups. */
     uint32_t quorum_min;
+    /* How long the member has been running already, ms; orders leaders that meet in one term. */
+    uint64_t age;
 
     /* How long a follower stays loyal to a leader it does not hear; default 150, 1 to 3,600,000.
      * Shorter finds a silent leader sooner and mistakes more hiccups for deaths. */
@@ -66,7 +68,10 @@ struct muster_election_timing {
     uint64_t jitter;
 };
 
-/* Fills in the documented defaults; self, membership, durable and quorum_min become zero. */
+/* Two ages less than this apart are taken for equal, ms. */
+#define MUSTER_AGE_TOLERANCE 1000
+
+/* Fills in the documented defaults; what has none becomes zero. */
 void muster_election_options_default(struct muster_election_options *options);
 
 /* 0, or MUSTER_E_INVALID if an option is out of its range. */

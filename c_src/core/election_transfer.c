@@ -18,10 +18,12 @@ static void refuse_transfer(struct muster_turn *t) {
     e->transfer_to = MUSTER_NOBODY;
 }
 
-void muster_election_step_down(struct muster_turn *t, muster_member successor, uint64_t wait) {
+void muster_election_step_down(struct muster_turn *t, muster_member successor, bool willing,
+                               uint64_t wait) {
     struct muster_election *e = t->e;
     struct muster_message resign = muster_election_message(e, MUSTER_MESSAGE_RESIGN, e->election);
     resign.successor = successor;
+    resign.willing = willing;
     if (successor == MUSTER_NOBODY || successor != e->transfer_to)
         refuse_transfer(t);
     e->transfer_to = MUSTER_NOBODY;
@@ -29,6 +31,7 @@ void muster_election_step_down(struct muster_turn *t, muster_member successor, u
     muster_election_forget_leader(e);
     e->leader_election = e->election;
     e->released = e->election;
+    e->released_willingly = willing;
     muster_election_rest(t, wait);
     muster_election_send_all(t, &resign);
 }
@@ -43,7 +46,7 @@ static const struct muster_peer *best_successor(const struct muster_election *e)
     return best;
 }
 
-void muster_election_hand_over(struct muster_turn *t) {
+void muster_election_hand_over(struct muster_turn *t, bool willing) {
     struct muster_election *e = t->e;
     if (e->role == MUSTER_PRE_CANDIDATE || e->role == MUSTER_CANDIDATE) {
         if (!e->eligible || e->exiting)
@@ -54,7 +57,8 @@ void muster_election_hand_over(struct muster_turn *t) {
         return;
     const struct muster_peer *successor = best_successor(e);
     uint64_t wait = 2 * e->timing.timeout_max;
-    muster_election_step_down(t, successor == NULL ? MUSTER_NOBODY : successor->id, wait);
+    muster_member to = successor == NULL ? MUSTER_NOBODY : successor->id;
+    muster_election_step_down(t, to, willing, wait);
 }
 
 int muster_election_transfer(struct muster_turn *t, muster_member to) {
@@ -94,7 +98,7 @@ void muster_election_on_transfer_ready(struct muster_turn *t, muster_member from
                                        const struct muster_message *message) {
     struct muster_election *e = t->e;
     if (e->role == MUSTER_LEADER && e->election == message->election && e->transfer_to == from)
-        muster_election_step_down(t, from, 2 * e->timing.timeout_max);
+        muster_election_step_down(t, from, true, 2 * e->timing.timeout_max);
 }
 
 void muster_election_on_resign(struct muster_turn *t, muster_member from,
@@ -103,6 +107,7 @@ void muster_election_on_resign(struct muster_turn *t, muster_member from,
     if (message->term < e->term || e->role == MUSTER_LEADER)
         return;
     e->released = message->election;
+    e->released_willingly = message->willing;
     if (e->leader_election == message->election || e->leader == from) {
         muster_election_forget_leader(e);
         e->hurry_until = e->now + e->timing.timeout_min;

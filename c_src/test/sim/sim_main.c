@@ -1,7 +1,7 @@
 /*
  * The election's simulator: schedules of mishaps, drawn from seeds, played against the real core.
  *
- * What must hold, checked after every step (by these numbers in sim_check.c and sim_check_wire.c):
+ * What must hold, checked after every step (by these numbers in sim_check.c):
  *
  *  1. At most one member leads at a time, by its own clock.
  *  2. With saved votes: at most one leader per term, ever.
