@@ -205,6 +205,12 @@ int muster_election_step(struct muster_election *e, const struct muster_event *e
     return result;
 }
 
+int muster_election_start_transfer(struct muster_election *e, muster_member to,
+                                   struct muster_moment moment, struct muster_effects *effects) {
+    struct muster_turn turn = {.e = e, .moment = moment, .effects = effects};
+    return muster_election_transfer(&turn, to);
+}
+
 static uint64_t earlier(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }

@@ -135,6 +135,7 @@ struct muster_election {
     enum muster_election_role role;
     bool eligible; /* the BEAM answers */
     bool exiting;
+    bool barred; /* by its role */
     uint64_t term;
     muster_member voted_for;
     uint64_t voted_election;
@@ -242,14 +243,20 @@ uint64_t muster_election_age(const struct muster_election *election);
 bool muster_election_would_follow(const struct muster_election *election, muster_member from,
                                   const struct muster_message *message);
 
+/* A step with TRANSFER right after another one: adds to the effects instead of replacing them. */
+int muster_election_start_transfer(struct muster_election *election, muster_member to,
+                                   struct muster_moment moment, struct muster_effects *effects);
+
 /*
  * For MUSTER_MEMBERSHIP_SEEN only, where the commander's core keeps the voters and the document.
  * None has effects; what follows from them comes with the next step, which is due at once for a
  * leader whose document got a new stamp. Whoever is no voter and has no link is forgotten.
- * count_voter: MUSTER_E_LIMIT if there are too many.
+ * count_voter: MUSTER_E_LIMIT if there are too many. bar: the member stands no more until it is
+ * lifted; if it leads it goes on.
  */
 int muster_election_count_voter(struct muster_election *election, muster_member member);
 void muster_election_forget_voter(struct muster_election *election, muster_member member);
 void muster_election_set_stamp(struct muster_election *election, struct muster_stamp stamp);
+void muster_election_bar(struct muster_election *election, bool barred);
 
 #endif

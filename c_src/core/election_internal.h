@@ -53,6 +53,9 @@ void muster_election_rest(struct muster_turn *t, uint64_t wait);
 void muster_election_adopt_term(struct muster_turn *t, uint64_t term);
 /* Follows nobody, and owes nobody loyalty. */
 void muster_election_forget_leader(struct muster_election *e);
+/* Nothing about the member itself keeps it from leading. */
+bool muster_election_could_lead(const struct muster_election *e);
+/* Nor anything else from standing now. */
 bool muster_election_may_stand(const struct muster_election *e);
 /* Asks who would vote for this member, if it may stand. */
 void muster_election_campaign(struct muster_turn *t);
@@ -72,7 +75,9 @@ void muster_election_expire_lease(struct muster_turn *t);
 /* Won: leads as soon as a majority has acknowledged. */
 void muster_election_lead(struct muster_turn *t);
 void muster_election_beat(struct muster_turn *t);
-/* Works out the lease and its consequences; after acknowledgements, closed links, new voters. */
+/* Works out the lease, which may have ended by it. Precondition: leading. */
+void muster_election_measure(struct muster_election *e);
+/* The same with its consequences; after acknowledgements, closed links, new voters. */
 void muster_election_renew(struct muster_turn *t);
 /* Whether the peer could take over from this leader now. */
 bool muster_election_healthy(const struct muster_election *e, const struct muster_peer *peer);

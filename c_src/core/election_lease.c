@@ -34,7 +34,7 @@ static void acknowledge(struct muster_turn *t) {
         reply.stamp = (struct muster_stamp){0, 0};
     reply.granted = true;
     reply.sent_at = e->leader_sent_at;
-    reply.eligible = e->eligible && !e->exiting;
+    reply.eligible = muster_election_could_lead(e);
     /* A vote it forgot may still elect somebody else until the abstention is over. */
     reply.supports = e->options.durable || e->now >= e->abstain_until || MUSTER_MUTANT(EAGER_ACK);
     muster_election_send(t, e->leader, &reply);
@@ -179,15 +179,20 @@ static void report_committed(struct muster_turn *t) {
     muster_election_effect(t, MUSTER_EFFECT_COMMITTED)->stamp = e->committed;
 }
 
+void muster_election_measure(struct muster_election *e) {
+    uint64_t end = lease_end(e);
+    if (e->lease_until != 0)
+        e->lease_until = end > 0 ? end : e->now;
+    else if (end > e->now)
+        e->lease_until = end;
+}
+
 void muster_election_renew(struct muster_turn *t) {
     struct muster_election *e = t->e;
-    uint64_t end = lease_end(e);
     bool first = e->lease_until == 0;
-    if (!first || end > e->now) {
-        e->lease_until = end > 0 ? end : e->now;
-        if (first) /* tells the others at once, so that all name the same leader */
-            muster_election_beat(t);
-    }
+    muster_election_measure(e);
+    if (first && e->lease_until != 0) /* tells the others at once, so that all name one leader */
+        muster_election_beat(t);
     muster_election_expire_lease(t);
     if (e->role == MUSTER_LEADER)
         report_committed(t);

@@ -175,6 +175,8 @@ int muster_election_count_voter(struct muster_election *e, muster_member member)
     if (seat(e, member) == NULL || e->config.count == MUSTER_MEMBERS_MAX)
         return MUSTER_E_LIMIT;
     muster_config_add(&e->config, member);
+    if (e->role == MUSTER_LEADER && e->lease_until != 0)
+        muster_election_measure(e);
     return 0;
 }
 
@@ -184,6 +186,11 @@ void muster_election_forget_voter(struct muster_election *e, muster_member membe
         return;
     muster_config_remove(&e->config, member);
     sweep(e);
+}
+
+void muster_election_bar(struct muster_election *e, bool barred) {
+    assert(e->options.membership == MUSTER_MEMBERSHIP_SEEN);
+    e->barred = barred;
 }
 
 void muster_election_set_stamp(struct muster_election *e, struct muster_stamp stamp) {

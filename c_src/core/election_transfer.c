@@ -49,7 +49,7 @@ static const struct muster_peer *best_successor(const struct muster_election *e)
 void muster_election_hand_over(struct muster_turn *t, bool willing) {
     struct muster_election *e = t->e;
     if (e->role == MUSTER_PRE_CANDIDATE || e->role == MUSTER_CANDIDATE) {
-        if (!e->eligible || e->exiting)
+        if (!muster_election_could_lead(e))
             muster_election_rest(t, muster_election_timeout(t));
         return;
     }

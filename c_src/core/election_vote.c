@@ -16,8 +16,12 @@ static uint64_t next_term(const struct muster_turn *t) {
     return next;
 }
 
+bool muster_election_could_lead(const struct muster_election *e) {
+    return e->eligible && !e->exiting && !e->barred;
+}
+
 bool muster_election_may_stand(const struct muster_election *e) {
-    return muster_election_votes(e) && e->eligible && !e->exiting && e->now >= e->abstain_until;
+    return muster_election_votes(e) && muster_election_could_lead(e) && e->now >= e->abstain_until;
 }
 
 static void forget_answers(struct muster_election *e) {

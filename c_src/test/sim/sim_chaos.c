@@ -9,7 +9,7 @@ static int node_in_role(struct sim_world *world, enum muster_election_role role)
     int first = any_node(world);
     for (int i = 0; i < world->profile.nodes; i++) {
         int node = (first + i) % world->profile.nodes;
-        if (world->node[node].up && world->node[node].core.role == role)
+        if (world->node[node].up && world->node[node].commander.election.role == role)
             return node;
     }
     return first;
@@ -114,16 +114,36 @@ static void silence_beam(struct sim_world *world) {
     tell(world, node, silent ? MUSTER_EVENT_BEAM_SILENT : MUSTER_EVENT_BEAM_ANSWERS, node);
 }
 
+/* What only the commander can be asked: a promotion by hand, news of a member without a C node. */
+static void ask_commander(struct sim_world *world) {
+    int node = node_in_role(world, MUSTER_LEADER);
+    int other = any_node(world);
+    if (!runs(world, node))
+        return;
+    enum muster_cluster_role role =
+        (enum muster_cluster_role)sim_random_between(&world->random, 1, 4);
+    if (sim_random_chance(&world->random, 200))
+        sim_request(world, node, MUSTER_COMMANDER_JOINED, 100, role);
+    else if (sim_random_chance(&world->random, 200))
+        sim_request(world, node, MUSTER_COMMANDER_LEFT, 100, role);
+    else
+        sim_request(world, node, MUSTER_COMMANDER_PROMOTE, sim_id(other), role);
+}
+
 static void transfer(struct sim_world *world) {
     tell(world, node_in_role(world, MUSTER_LEADER), MUSTER_EVENT_TRANSFER, any_node(world));
 }
 
 static void change_voters(struct sim_world *world) {
+    if (world->profile.commander) {
+        ask_commander(world);
+        return;
+    }
     bool at_leader = sim_random_chance(&world->random, 800);
     int node = at_leader ? node_in_role(world, MUSTER_LEADER) : any_node(world);
     int other = any_node(world);
-    bool voter = muster_config_has(&world->node[node].core.config, sim_id(other));
-    bool last = world->node[node].core.config.count <= 2;
+    bool voter = muster_config_has(&world->node[node].commander.election.config, sim_id(other));
+    bool last = world->node[node].commander.election.config.count <= 2;
     if (!voter)
         tell(world, node, MUSTER_EVENT_ADD_VOTER, other);
     else if (!last)

@@ -17,7 +17,8 @@ void sim_fail(struct sim_world *world, const char *format, ...) {
 
 static bool leads(const struct sim_world *world, int node) {
     const struct sim_node *n = &world->node[node];
-    return n->up && muster_election_is_leader(&n->core, sim_local(world, node, world->now));
+    return n->up &&
+           muster_election_is_leader(&n->commander.election, sim_local(world, node, world->now));
 }
 
 /* Remembers a fact; returns the earlier one with the same term and subject, if any. */
@@ -34,9 +35,24 @@ static const struct sim_fact *remember(struct sim_world *world, struct sim_fact 
     return NULL;
 }
 
+/* The commander's voters are not declared: two are excluded only by a large quorum_size. */
+static bool exclusive(const struct sim_world *world) {
+    return !world->profile.commander ||
+           world->profile.quorum_size > (uint32_t)world->profile.nodes / 2;
+}
+
+/* Voters that must stand behind a leader, worked out without the core's help. */
+static uint32_t needed(const struct sim_world *world, const struct muster_config *config) {
+    uint32_t majority = config->count / 2 + 1;
+    uint32_t least = world->profile.commander ? world->profile.quorum_size : 0;
+    return majority > least ? majority : least;
+}
+
 /* 1. At most one leader at a time. */
 static void check_one_leader(struct sim_world *world) {
     int leader = -1;
+    if (!exclusive(world))
+        return;
     for (int i = 0; i < world->profile.nodes; i++) {
         if (!leads(world, i))
             continue;
@@ -48,7 +64,7 @@ static void check_one_leader(struct sim_world *world) {
 
 /* 2. With saved votes at most one leader per term, ever; 3. no fencing token twice. */
 static void check_leadership(struct sim_world *world, int node) {
-    const struct muster_election *core = &world->node[node].core;
+    const struct muster_election *core = &world->node[node].commander.election;
     if (!leads(world, node))
         return;
     struct muster_token token;
@@ -65,14 +81,14 @@ static void check_leadership(struct sim_world *world, int node) {
 
 /* 4. Terms never go back. */
 static void check_term(struct sim_world *world, int node) {
-    if (world->node[node].core.term < world->check.term_before)
+    if (world->node[node].commander.election.term < world->check.term_before)
         sim_fail(world, "the term of node %d goes back", node);
 }
 
 /* 5. Whoever leads sent, less than election_timeout_min ago, heartbeats that a majority has
  * acknowledged: so a deposed leader stops within that time, and so a lease is never too long. */
 static void check_lease(struct sim_world *world, int node) {
-    const struct muster_election *core = &world->node[node].core;
+    const struct muster_election *core = &world->node[node].commander.election;
     if (!leads(world, node))
         return;
     uint64_t longest = world->options.election_timeout_min * SIM_MS;
@@ -85,15 +101,16 @@ static void check_lease(struct sim_world *world, int node) {
                               sent + longest >= world->now);
         support += counts ? 1 : 0;
     }
-    if (support < core->config.count / 2 + 1)
+    if (support < needed(world, &core->config))
         sim_fail(world, "node %d leads with the support of %u of %u voters", node, support,
                  core->config.count);
 }
 
 /* 6. A candidacy is decided within the longest timeout. */
 static void check_candidacy(struct sim_world *world, int node) {
-    const struct muster_election *core = &world->node[node].core;
-    if (core->role != MUSTER_LEADER || world->check.role_before == MUSTER_LEADER)
+    const struct muster_election *core = &world->node[node].commander.election;
+    bool at_once = core->term != world->check.term_before; /* alone */
+    if (core->role != MUSTER_LEADER || world->check.role_before == MUSTER_LEADER || at_once)
         return;
     uint64_t longest =
         world->options.election_timeout_max * SIM_MS * 1000 / (1000 - world->options.clock_drift);
@@ -105,7 +122,7 @@ static void check_candidacy(struct sim_world *world, int node) {
 /* 7. A member that hears no majority does not raise its term (unless a resigning leader asks it).
  */
 static void check_contact(struct sim_world *world, int node, const struct muster_event *event) {
-    const struct muster_election *core = &world->node[node].core;
+    const struct muster_election *core = &world->node[node].commander.election;
     bool stood = core->role == MUSTER_CANDIDATE && core->term != world->check.term_before;
     bool asked =
         event->kind == MUSTER_EVENT_MESSAGE && event->message->kind == MUSTER_MESSAGE_RESIGN;
@@ -118,7 +135,7 @@ static void check_contact(struct sim_world *world, int node, const struct muster
         if (voter != node && at != 0 && at + 2 * 300 * SIM_MS >= world->now)
             heard++;
     }
-    if (heard < core->config.count / 2 + 1)
+    if (heard < needed(world, &core->config))
         sim_fail(world, "node %d raised its term, having heard %u of %u voters", node, heard,
                  core->config.count);
 }
@@ -154,7 +171,7 @@ static uint32_t holders(const struct sim_world *world, const struct muster_confi
 
 /* 8. Voters change one at a time, by a leader, after a majority has the current ones on disk. */
 static void check_change(struct sim_world *world, int node) {
-    const struct muster_config *now = &world->node[node].core.config;
+    const struct muster_config *now = &world->node[node].commander.election.config;
     const struct muster_config *before = &world->check.config_before;
     if (same_voters(now, before))
         return;
@@ -171,9 +188,11 @@ static void check_change(struct sim_world *world, int node) {
 
 /* 9. Configurations with the same stamp are the same. */
 static void check_configs(struct sim_world *world, int node) {
-    const struct muster_config *mine = &world->node[node].core.config;
+    const struct muster_config *mine = &world->node[node].commander.election.config;
+    if (world->profile.commander)
+        return;
     for (int i = 0; i < world->profile.nodes; i++) {
-        const struct muster_config *other = &world->node[i].core.config;
+        const struct muster_config *other = &world->node[i].commander.election.config;
         if (muster_stamp_compare(mine->stamp, other->stamp) == 0 && !same_voters(mine, other))
             sim_fail(world, "nodes %d and %d have different voters under one stamp", node, i);
     }
@@ -181,22 +200,39 @@ static void check_configs(struct sim_world *world, int node) {
 
 /* 10. Observers neither vote nor lead. */
 static void check_voter(struct sim_world *world, int node) {
-    const struct muster_election *core = &world->node[node].core;
+    const struct muster_election *core = &world->node[node].commander.election;
     if (core->role != MUSTER_FOLLOWER && !muster_config_has(&core->config, sim_id(node)))
         sim_fail(world, "node %d is no voter and stands", node);
 }
 
+/* Whom every running node names, if that one leads. */
+static int common_leader(const struct sim_world *world) {
+    muster_member leader = MUSTER_NOBODY;
+    for (int i = 0; i < world->profile.nodes; i++) {
+        const struct sim_node *n = &world->node[i];
+        if (!n->up)
+            continue;
+        muster_member named =
+            muster_election_leader(&n->commander.election, sim_local(world, i, world->now), NULL);
+        if (named == MUSTER_NOBODY || (leader != MUSTER_NOBODY && named != leader))
+            return -1;
+        leader = named;
+    }
+    return leader != MUSTER_NOBODY && leads(world, sim_index(leader)) ? sim_index(leader) : -1;
+}
+
 /* 11. While all is well and a leader is heard, nothing changes. */
 static void check_calm(struct sim_world *world, int node) {
-    if (world->check.calm_leader && world->node[node].core.term != world->check.calm_term)
+    if (world->check.calm_leader &&
+        world->node[node].commander.election.term != world->check.calm_term)
         sim_fail(world, "node %d disturbs a healthy leader", node);
-    if (world->check.calm_leader && sim_check_agreed(world) < 0)
+    if (world->check.calm_leader && common_leader(world) < 0)
         sim_fail(world, "a healthy leader is lost at node %d", node);
 }
 
 void sim_check_before(struct sim_world *world, int node, const struct muster_event *event) {
     struct sim_check *c = &world->check;
-    const struct muster_election *core = &world->node[node].core;
+    const struct muster_election *core = &world->node[node].commander.election;
     c->role_before = core->role;
     c->term_before = core->term;
     c->led_before = leads(world, node);
@@ -207,7 +243,7 @@ void sim_check_before(struct sim_world *world, int node, const struct muster_eve
 }
 
 void sim_check_after(struct sim_world *world, int node, const struct muster_event *event) {
-    const struct muster_election *core = &world->node[node].core;
+    const struct muster_election *core = &world->node[node].commander.election;
     check_one_leader(world);
     check_leadership(world, node);
     check_term(world, node);
@@ -245,7 +281,7 @@ static void check_grant(struct sim_world *world, int node, int candidate,
     uint64_t abstention = (world->profile.durable ? world->options.election_timeout_min
                                                   : world->options.election_timeout_max) *
                           SIM_MS;
-    if (world->now < n->started_at + abstention)
+    if (world->now < n->started_at + abstention && exclusive(world))
         sim_fail(world, "node %d votes %llu us after its start", node,
                  (unsigned long long)(world->now - n->started_at));
 }
@@ -267,7 +303,8 @@ static void check_spoken_term(struct sim_world *world, int node,
 /* 15. Without saved votes, no voter holds up a lease while it may have forgotten a vote. */
 static void check_supporter(struct sim_world *world, int node) {
     uint64_t abstention = world->options.election_timeout_max * SIM_MS;
-    if (!world->profile.durable && world->now < world->node[node].started_at + abstention)
+    bool forgetful = !world->profile.durable && exclusive(world);
+    if (forgetful && world->now < world->node[node].started_at + abstention)
         sim_fail(world, "node %d holds up a lease too soon after its start", node);
 }
 
@@ -302,17 +339,38 @@ void sim_check_started(struct sim_world *world, int node) {
         world->check.heard[node][i] = 0;
 }
 
-int sim_check_agreed(const struct sim_world *world) {
-    muster_member leader = MUSTER_NOBODY;
+/* Everyone's role table is the leader's. */
+static bool one_table(const struct sim_world *world, int leader) {
+    const struct muster_role_table *table = &world->node[leader].commander.table;
     for (int i = 0; i < world->profile.nodes; i++) {
-        const struct sim_node *n = &world->node[i];
-        if (!n->up)
-            continue;
-        muster_member named =
-            muster_election_leader(&n->core, sim_local(world, i, world->now), NULL);
-        if (named == MUSTER_NOBODY || (leader != MUSTER_NOBODY && named != leader))
-            return -1;
-        leader = named;
+        const struct muster_role_table *other = &world->node[i].commander.table;
+        if (world->node[i].up && muster_stamp_compare(table->stamp, other->stamp) != 0)
+            return false;
     }
-    return leader != MUSTER_NOBODY && leads(world, sim_index(leader)) ? sim_index(leader) : -1;
+    return true;
+}
+
+/* Nobody who could lead is older than the leader by more than the tolerance; or it is pinned. */
+static bool rightful(const struct sim_world *world, int leader) {
+    const struct muster_role_table *table = &world->node[leader].commander.table;
+    if (table->pin != MUSTER_NOBODY)
+        return table->pin == sim_id(leader);
+    uint64_t age = muster_election_age(&world->node[leader].commander.election);
+    for (int i = 0; i < world->profile.nodes; i++) {
+        const struct muster_role_row *row = muster_table_look(table, sim_id(i));
+        /* 200 ms more for what ages lose on their way, and clocks of different speed. */
+        uint64_t other = muster_election_age(&world->node[i].commander.election);
+        uint64_t blur = 200 + age * world->profile.drift / 400;
+        bool able = world->node[i].up && (row == NULL || row->role != MUSTER_ROLE_OBSERVER);
+        if (able && other > age + MUSTER_AGE_TOLERANCE + blur)
+            return false;
+    }
+    return true;
+}
+
+int sim_check_agreed(const struct sim_world *world) {
+    int leader = common_leader(world);
+    if (leader < 0 || !world->profile.commander)
+        return leader;
+    return one_table(world, leader) && rightful(world, leader) ? leader : -1;
 }

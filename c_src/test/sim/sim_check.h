@@ -2,7 +2,7 @@
 #ifndef MUSTER_TEST_SIM_CHECK_H
 #define MUSTER_TEST_SIM_CHECK_H
 
-#include "core/election.h"
+#include "core/commander.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -57,7 +57,8 @@ void sim_check_after(struct sim_world *world, int node, const struct muster_even
 void sim_check_effect(struct sim_world *world, int node, const struct muster_effect *effect);
 /* A node has just started. */
 void sim_check_started(struct sim_world *world, int node);
-/* Whether every running node names the same leader, which leads. Returns it, or -1. */
+/* The leader if every running node names it and it leads, else -1. The commander's nodes must also
+ * have one table, and the leader must be the rightful one: pinned, or no senior could lead. */
 int sim_check_agreed(const struct sim_world *world);
 
 #endif

@@ -39,7 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CALM_BOUND (5000 * SIM_MS)
+#define CALM_BOUND (8000 * SIM_MS)
 #define TRANSFER_BOUND (1000 * SIM_MS)
 #define POLL (10 * SIM_MS)
 #define LATENCIES 501
@@ -71,7 +71,10 @@ static struct sim_profile draw_profile(uint64_t seed, int nodes) {
     sim_random_init(&r, ~seed);
     struct sim_profile p = {0};
     p.nodes = nodes != 0 ? nodes : sizes[seed % 4];
-    p.durable = sim_random_chance(&r, 500);
+    p.commander = sim_random_chance(&r, 250);
+    bool safe = sim_random_chance(&r, 700);
+    p.quorum_size = safe ? (uint32_t)p.nodes / 2 + 1 : (uint32_t)sim_random_between(&r, 1, 2);
+    p.durable = !p.commander && sim_random_chance(&r, 500);
     p.voters = p.nodes > 3 && sim_random_chance(&r, 300) ? p.nodes - 1 : p.nodes;
     p.delay_max = sim_random_between(&r, 300, 20 * SIM_MS);
     p.straggler_rate = sim_random_between(&r, 0, 100);
@@ -116,7 +119,7 @@ static bool run_until_agreed(struct sim_world *world, uint64_t bound, int wanted
 static void hold_still(struct sim_world *world, int leader) {
     if (world->check.failed || leader < 0)
         return;
-    world->check.calm_term = world->node[leader].core.term;
+    world->check.calm_term = world->node[leader].commander.election.term;
     world->check.calm_leader = true;
     sim_world_run(world, world->now + 800 * SIM_MS);
     world->check.calm_leader = false;
@@ -141,16 +144,33 @@ static void elect(struct sim_world *world, struct totals *totals) {
     /* Dead links and messages of the chaos may still cost a leader; then nothing may. */
     for (int i = 0; i < 500 && !world->check.failed && !all_linked(world); i++)
         sim_world_run(world, world->now + POLL);
-    sim_world_run(world, world->now + 1000 * SIM_MS);
+    uint64_t longest_hold = 2500 * SIM_MS;
+    sim_world_run(world, world->now + (world->profile.commander ? longest_hold : 1000 * SIM_MS));
     if (!run_until_agreed(world, CALM_BOUND, -1))
         sim_fail(world, "no lasting leader after all was well");
+}
+
+/* A promotion by hand puts its member in command, and keeps it there. */
+static void pin_leader(struct sim_world *world, struct totals *totals, int leader) {
+    int target = (int)sim_random_between(&world->random, 0, (uint64_t)world->profile.nodes - 1);
+    sim_request(world, leader, MUSTER_COMMANDER_PROMOTE, sim_id(target), MUSTER_ROLE_COMMANDER);
+    if (world->newest_error != 0)
+        sim_fail(world, "a healthy promotion is turned down (%d)", world->newest_error);
+    else if (!run_until_agreed(world, TRANSFER_BOUND, target))
+        sim_fail(world, "node %d does not command after its promotion", target);
+    else
+        totals->transfers++;
 }
 
 static void move_leader(struct sim_world *world, struct totals *totals) {
     int leader = sim_check_agreed(world);
     if (world->check.failed || leader < 0)
         return;
-    const struct muster_config *config = &world->node[leader].core.config;
+    if (world->profile.commander) {
+        pin_leader(world, totals, leader);
+        return;
+    }
+    const struct muster_config *config = &world->node[leader].commander.election.config;
     uint64_t pick = sim_random_between(&world->random, 0, config->count - 1);
     int target = sim_index(config->voters[pick]);
     if (target == leader)

@@ -12,6 +12,15 @@ static uint64_t delay(struct sim_world *world) {
     return sim_random_between(&world->random, 100, p->delay_max);
 }
 
+static void *copy(const void *original, size_t size) {
+    if (original == NULL)
+        return NULL;
+    void *memory = malloc(size);
+    if (memory == NULL)
+        abort();
+    return memcpy(memory, original, size);
+}
+
 static void push_message(struct sim_world *world, int from, int to,
                          const struct muster_message *message) {
     struct sim_event event = {.at = world->now + delay(world),
@@ -20,11 +29,10 @@ static void push_message(struct sim_world *world, int from, int to,
                               .to = to,
                               .link = world->view[from][to],
                               .message = *message};
-    if (message->config != NULL) {
-        event.config = malloc(sizeof *event.config);
-        if (event.config == NULL)
-            abort();
-        *event.config = *message->config;
+    event.config = copy(message->config, sizeof *event.config);
+    if (world->profile.commander) {
+        event.note = world->effects.note;
+        event.table = copy(message->carries ? event.note.table : NULL, sizeof *event.table);
     }
     sim_queue_push(&world->queue, &event);
 }
@@ -43,12 +51,8 @@ void sim_send(struct sim_world *world, int from, int to, const struct muster_mes
 static void retry(struct sim_world *world, const struct sim_event *event) {
     struct sim_event again = *event;
     again.at = world->now + sim_random_between(&world->random, 5 * SIM_MS, 80 * SIM_MS);
-    if (event->config != NULL) {
-        again.config = malloc(sizeof *again.config);
-        if (again.config == NULL)
-            abort();
-        *again.config = *event->config;
-    }
+    again.config = copy(event->config, sizeof *again.config);
+    again.table = copy(event->table, sizeof *again.table);
     sim_queue_push(&world->queue, &again);
 }
 
@@ -71,10 +75,13 @@ static void open_view(struct sim_world *world, int node, int peer, uint64_t link
 
 static void deliver_message(struct sim_world *world, struct sim_event *event) {
     event->message.config = event->config;
+    event->note.table = event->table;
+    world->note = &event->note;
     sim_step(world, event->to,
              (struct muster_event){.kind = MUSTER_EVENT_MESSAGE,
                                    .member = sim_id(event->from),
                                    .message = &event->message});
+    world->note = NULL;
 }
 
 void sim_deliver(struct sim_world *world, struct sim_event *event) {

@@ -65,6 +65,7 @@ struct sim_event *sim_queue_pop(struct sim_queue *queue) {
 
 void sim_event_free(struct sim_event *event) {
     free(event->config);
+    free(event->table);
     free(event);
 }
 

@@ -2,7 +2,7 @@
 #ifndef MUSTER_TEST_SIM_QUEUE_H
 #define MUSTER_TEST_SIM_QUEUE_H
 
-#include "core/election.h"
+#include "core/commander.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +28,8 @@ struct sim_event {
     uint64_t generation;
     struct muster_message message;
     struct muster_config *config; /* the message's, owned */
+    struct muster_note note;
+    struct muster_role_table *table; /* the note's, owned */
 };
 
 struct sim_queue {
@@ -37,7 +39,7 @@ struct sim_queue {
     uint64_t pushed;
 };
 
-/* Copies *event (and takes over its config). */
+/* Copies *event, and takes over its config and table. */
 void sim_queue_push(struct sim_queue *queue, const struct sim_event *event);
 /* The earliest event, for the caller to sim_event_free; NULL if none is left. */
 struct sim_event *sim_queue_pop(struct sim_queue *queue);

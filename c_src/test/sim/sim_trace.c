@@ -69,14 +69,14 @@ static void print_effect(const struct muster_effect *effect) {
 }
 
 void sim_trace_step(const struct sim_world *world, int node, const struct muster_event *event) {
-    const struct muster_election *core = &world->node[node].core;
+    const struct muster_election *core = &world->node[node].commander.election;
     print_time(world, node);
     print_event(event);
     printf("  => %s, term %llu", role_names[core->role], (unsigned long long)core->term);
     if (world->newest_error != 0)
         printf(", turned down (%d)", world->newest_error);
-    for (size_t i = 0; i < world->effects.count; i++)
-        print_effect(&world->effects.list[i]);
+    for (size_t i = 0; i < world->effects.election.count; i++)
+        print_effect(&world->effects.election.list[i]);
     putchar('\n');
 }
 

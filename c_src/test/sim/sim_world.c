@@ -32,7 +32,8 @@ static struct muster_moment moment(struct sim_world *world, int node) {
 
 static void plan_wake(struct sim_world *world, int node) {
     struct sim_node *n = &world->node[node];
-    uint64_t deadline = muster_election_deadline(&n->core);
+    uint64_t deadline = world->profile.commander ? muster_commander_deadline(&n->commander)
+                                                 : muster_election_deadline(&n->commander.election);
     n->wake_generation++;
     if (deadline == MUSTER_NEVER)
         return;
@@ -72,20 +73,28 @@ static void carry_out(struct sim_world *world, int node, const struct muster_eff
         write_record(world, node, effect);
 }
 
-void sim_step(struct sim_world *world, int node, struct muster_event event) {
+static int step_core(struct sim_world *world, int node,
+                     const struct muster_commander_event *event) {
+    struct muster_commander *core = &world->node[node].commander;
+    if (world->profile.commander)
+        return muster_commander_step(core, event, moment(world, node), &world->effects);
+    return muster_election_step(&core->election, &event->election, moment(world, node),
+                                &world->effects.election);
+}
+
+static void step(struct sim_world *world, int node, const struct muster_commander_event *event) {
     struct sim_node *n = &world->node[node];
     world->steps++;
-    sim_check_before(world, node, &event);
-    world->newest_error =
-        muster_election_step(&n->core, &event, moment(world, node), &world->effects);
+    sim_check_before(world, node, &event->election);
+    world->newest_error = step_core(world, node, event);
     if (world->trace)
-        sim_trace_step(world, node, &event);
-    sim_check_after(world, node, &event);
+        sim_trace_step(world, node, &event->election);
+    sim_check_after(world, node, &event->election);
     int crash_after = n->crash_after;
-    for (size_t i = 0; i < world->effects.count; i++) {
+    for (size_t i = 0; i < world->effects.election.count; i++) {
         if (crash_after >= 0 && (int)i >= crash_after)
             break;
-        carry_out(world, node, &world->effects.list[i]);
+        carry_out(world, node, &world->effects.election.list[i]);
     }
     if (crash_after >= 0)
         sim_crash(world, node, sim_random_chance(&world->random, 300));
@@ -93,21 +102,52 @@ void sim_step(struct sim_world *world, int node, struct muster_event event) {
         plan_wake(world, node);
 }
 
-void sim_start(struct sim_world *world, int node) {
+void sim_step(struct sim_world *world, int node, struct muster_event event) {
+    step(world, node,
+         &(struct muster_commander_event){
+             .kind = MUSTER_COMMANDER_ELECTION, .election = event, .note = world->note});
+}
+
+void sim_request(struct sim_world *world, int node, enum muster_commander_event_kind kind,
+                 muster_member member, enum muster_cluster_role role) {
+    step(world, node,
+         &(struct muster_commander_event){.kind = kind, .member = member, .role = role});
+}
+
+static int init_commander(struct sim_world *world, int node) {
+    struct muster_commander_options options;
+    muster_commander_options_default(&options);
+    options.election.self = sim_id(node);
+    options.election.clock_drift = world->profile.drift;
+    options.election.age = world->node[node].age;
+    options.quorum_size = world->profile.quorum_size;
+    options.settle = 300;
+    options.hold_down = 300;
+    options.hold_down_max = 1200;
+    options.incarnation = sim_random_next(&world->random) | 1;
+    return muster_commander_init(&world->node[node].commander, &options, moment(world, node));
+}
+
+static int init_election(struct sim_world *world, int node) {
     struct sim_node *n = &world->node[node];
     muster_member voters[SIM_NODES_MAX];
     for (int i = 0; i < world->profile.voters; i++)
         voters[i] = sim_id(i);
     struct muster_election_options options = world->options;
     options.self = sim_id(node);
+    return muster_election_init(&n->commander.election, &options, voters,
+                                (size_t)world->profile.voters, n->disk_written ? &n->disk : NULL,
+                                moment(world, node));
+}
+
+void sim_start(struct sim_world *world, int node) {
+    struct sim_node *n = &world->node[node];
     n->up = true;
-    n->life++;
+    n->age = n->life++ == 0 ? sim_random_between(&world->random, 0, 30000) : 0;
     n->started_at = world->now;
     n->crash_after = -1;
     n->beam_silent = false;
-    const struct muster_election_saved *saved = n->disk_written ? &n->disk : NULL;
-    int error = muster_election_init(&n->core, &options, voters, (size_t)world->profile.voters,
-                                     saved, moment(world, node));
+    int error = world->profile.commander ? init_commander(world, node) : init_election(world, node);
     if (error != 0)
         sim_fail(world, "simulator: node %d does not start (%d)", node, error);
     if (world->trace)

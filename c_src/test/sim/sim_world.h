@@ -2,7 +2,7 @@
 #ifndef MUSTER_TEST_SIM_WORLD_H
 #define MUSTER_TEST_SIM_WORLD_H
 
-#include "core/election.h"
+#include "core/commander.h"
 #include "test/sim/sim_check.h"
 #include "test/sim/sim_queue.h"
 #include "test/sim/sim_random.h"
@@ -17,6 +17,8 @@
 /* How bad a schedule's world is; drawn from its seed. */
 struct sim_profile {
     bool durable;
+    bool commander; /* the commander's core: seen voters and the role table */
+    uint32_t quorum_size;
     int nodes;
     int voters;              /* the first so many; the others observe */
     uint64_t delay_max;      /* of most messages, µs */
@@ -34,6 +36,7 @@ struct sim_profile {
 struct sim_node {
     bool up;
     bool beam_silent;
+    uint64_t age;  /* ms, at its start */
     uint64_t life; /* how often it has started */
     uint64_t started_at;
     uint64_t paused_until;
@@ -50,7 +53,7 @@ struct sim_node {
     uint64_t pending_sequence[SIM_RECORDS_MAX];
     int pending_count;
     uint64_t disk_busy_until;
-    struct muster_election core;
+    struct muster_commander commander;
 };
 
 struct sim_world {
@@ -69,10 +72,11 @@ struct sim_world {
     uint64_t dead_since[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t control_after[SIM_NODES_MAX][SIM_NODES_MAX]; /* opens and fins keep their order */
     struct sim_queue queue;
+    const struct muster_note *note; /* of the message being delivered */
     struct sim_check check;
     uint64_t steps;
     int newest_error; /* what the latest step returned */
-    struct muster_effects effects;
+    struct muster_commander_effects effects;
 };
 
 static inline muster_member sim_id(int node) {
@@ -94,6 +98,9 @@ bool sim_world_run(struct sim_world *world, uint64_t until);
 
 /* One step of a node's core, its effects carried out and everything checked. */
 void sim_step(struct sim_world *world, int node, struct muster_event event);
+/* The same with a request of the commander's. */
+void sim_request(struct sim_world *world, int node, enum muster_commander_event_kind kind,
+                 muster_member member, enum muster_cluster_role role);
 
 void sim_start(struct sim_world *world, int node);
 /* `silent`: the host is gone with it, so nobody is told. */
