@@ -51,8 +51,8 @@ void muster_election_expire_candidacy(struct muster_turn *t);
 void muster_election_rest(struct muster_turn *t, uint64_t wait);
 /* Precondition: higher than the current term. The member follows nobody in it yet. */
 void muster_election_adopt_term(struct muster_turn *t, uint64_t term);
-/* Follows nobody, and owes nobody loyalty. */
-void muster_election_forget_leader(struct muster_election *e);
+/* The leader has given up its lease, or cannot count on this member for it: no more loyalty. */
+void muster_election_release(struct muster_election *e);
 /* Nothing about the member itself keeps it from leading. */
 bool muster_election_could_lead(const struct muster_election *e);
 /* Nor anything else from standing now. */

@@ -60,6 +60,7 @@ static void follow(struct muster_turn *t, muster_member leader,
         muster_election_rest(t, muster_election_timeout(t));
     if (!follows(e, leader, heartbeat))
         e->leader_leads = false;
+    e->grant_pending = false; /* this term has its leader */
     e->leader = leader;
     e->leader_election = heartbeat->election;
     e->leader_sent_at = heartbeat->sent_at;

@@ -51,7 +51,7 @@ int muster_election_link_opened(struct muster_turn *t, muster_member member) {
 
 static void leader_gone(struct muster_turn *t) {
     struct muster_election *e = t->e;
-    muster_election_forget_leader(e);
+    muster_election_release(e);
     e->hurry_until = e->now + e->timing.timeout_min;
     muster_election_rest(t, muster_election_between(t, 0, e->timing.jitter));
 }

@@ -28,7 +28,7 @@ void muster_election_step_down(struct muster_turn *t, muster_member successor, b
         refuse_transfer(t);
     e->transfer_to = MUSTER_NOBODY;
     e->lease_until = 0;
-    muster_election_forget_leader(e);
+    muster_election_release(e);
     e->leader_election = e->election;
     e->released = e->election;
     e->released_willingly = willing;
@@ -109,7 +109,7 @@ void muster_election_on_resign(struct muster_turn *t, muster_member from,
     e->released = message->election;
     e->released_willingly = message->willing;
     if (e->leader_election == message->election || e->leader == from) {
-        muster_election_forget_leader(e);
+        muster_election_release(e);
         e->hurry_until = e->now + e->timing.timeout_min;
     }
     if (e->leader != MUSTER_NOBODY || e->role == MUSTER_CANDIDATE)

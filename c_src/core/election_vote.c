@@ -88,9 +88,14 @@ void muster_election_rest(struct muster_turn *t, uint64_t wait) {
     t->e->timer = t->e->now + wait;
 }
 
-void muster_election_forget_leader(struct muster_election *e) {
+/* Loyalty outlasts the leader's name: its lease may still count on this member. */
+static void forget_leader(struct muster_election *e) {
     e->leader = MUSTER_NOBODY;
     e->leader_leads = false;
+}
+
+void muster_election_release(struct muster_election *e) {
+    forget_leader(e);
     e->loyal_until = 0;
 }
 
@@ -104,16 +109,20 @@ static void set_term(struct muster_turn *t, uint64_t term) {
 
 void muster_election_adopt_term(struct muster_turn *t, uint64_t term) {
     set_term(t, term);
-    muster_election_forget_leader(t->e);
+    forget_leader(t->e);
     muster_election_rest(t, muster_election_timeout(t));
 }
 
 void muster_election_campaign(struct muster_turn *t) {
     struct muster_election *e = t->e;
     if (e->permit == 0)
-        muster_election_forget_leader(e);
+        forget_leader(e);
     if (!muster_election_may_stand(e)) {
         muster_election_rest(t, muster_election_timeout(t));
+        return;
+    }
+    if (e->permit == 0 && e->now < e->loyal_until) {
+        muster_election_rest(t, e->loyal_until - e->now);
         return;
     }
     if (MUSTER_MUTANT(NO_PRE_VOTE) && e->permit == 0) {
@@ -137,7 +146,7 @@ void muster_election_stand(struct muster_turn *t) {
         e->role == MUSTER_PRE_CANDIDATE && e->permit == 0 ? e->campaign_term : next_term(t);
     new_election(t);
     set_term(t, term);
-    muster_election_forget_leader(e);
+    forget_leader(e);
     e->permit = 0;
     e->voted_for = e->options.self;
     e->voted_election = e->election;
@@ -167,7 +176,7 @@ static bool loyal(const struct muster_election *e, const struct muster_message *
         return request->kind == MUSTER_MESSAGE_VOTE || request->consent != e->election;
     if (request->consent != 0 && request->consent == e->leader_election)
         return false;
-    return e->leader != MUSTER_NOBODY && e->now < e->loyal_until;
+    return e->now < e->loyal_until;
 }
 
 /* A candidate must hold the newest document that this voter knows of, and be a voter in it. */
@@ -282,11 +291,15 @@ void muster_election_on_answer(struct muster_turn *t, muster_member from,
                                                                 : e->role == MUSTER_CANDIDATE;
     if (!asked || message->election != e->election)
         return;
-    if (!message->granted && message->term > e->term) {
-        bool permitted = e->permit != 0;
+    /* Not on behalf of a living leader: that one would lose a follower by it. */
+    bool own_behalf = e->permit == 0;
+    if (MUSTER_MUTANT(FICKLE) && !own_behalf) {
+        own_behalf = true;
+        e->loyal_until = 0;
+    }
+    if (!message->granted && message->term > e->term && own_behalf) {
         muster_election_adopt_term(t, message->term);
-        /* Terms only rise, so asking again at once ends. */
-        e->timer = permitted ? e->timer : e->now;
+        e->timer = e->now; /* terms only rise, so asking again at once comes to an end */
         return;
     }
     struct muster_peer *peer = muster_election_find(e, from);

@@ -238,6 +238,9 @@ void sim_check_before(struct sim_world *world, int node, const struct muster_eve
     c->led_before = leads(world, node);
     if (event->kind == MUSTER_EVENT_ADD_VOTER || event->kind == MUSTER_EVENT_REMOVE_VOTER)
         c->config_before = core->config;
+    /* What the peer acknowledged counts no more; a restarted voter has promised nothing. */
+    if (event->kind == MUSTER_EVENT_LINK_CLOSED)
+        c->support[node][sim_index(event->member)].sent = 0;
     if (event->kind == MUSTER_EVENT_MESSAGE)
         c->heard[node][sim_index(event->member)] = world->now;
 }
@@ -262,6 +265,24 @@ void sim_check_after(struct sim_world *world, int node, const struct muster_even
         check_configs(world, node);
 }
 
+/* Whether the leader's lease may count on the voter now. */
+static bool held_up_by(const struct sim_world *world, int leader, int voter) {
+    const struct muster_election *core = &world->node[leader].commander.election;
+    uint64_t sent = world->check.support[leader][voter].sent;
+    return leader != voter && leads(world, leader) &&
+           world->check.support[leader][voter].election == core->election &&
+           sim_local(world, leader, world->now) - sim_local(world, leader, sent) <
+               core->timing.lease;
+}
+
+/* 16. Nobody votes for somebody else while a leader's lease counts on it. */
+static void check_loyalty(struct sim_world *world, int voter, int candidate) {
+    for (int i = 0; i < world->profile.nodes; i++)
+        if (i != candidate && held_up_by(world, i, voter))
+            sim_fail(world, "node %d votes for %d while it holds up the lease of %d", voter,
+                     candidate, i);
+}
+
 /* 12. A vote is on the disk before it is given; 13. no voter votes twice in a term; 14. none votes
  * while it may have forgotten a vote or a leader. */
 static void check_grant(struct sim_world *world, int node, int candidate,
@@ -272,6 +293,7 @@ static void check_grant(struct sim_world *world, int node, int candidate,
                   (n->disk.term == reply->term && n->disk.voted_for == sim_id(candidate)));
     if (world->profile.durable && !saved)
         sim_fail(world, "node %d votes before its vote is saved", node);
+    check_loyalty(world, node, candidate);
     struct sim_fact fact = {reply->term, node, world->profile.durable ? 0 : n->life, candidate,
                             reply->election};
     const struct sim_fact *earlier = remember(world, fact);
