@@ -36,6 +36,16 @@ int muster_commander_init(struct muster_commander *c,
     return muster_election_init(&c->election, &election, &election.self, 1, NULL, moment);
 }
 
+/* Two leaders of one term may both have written tables; the word of the one not followed is void. */
+static void drop_rival_table(struct muster_commander *c, const struct muster_message *message) {
+    bool rival = c->table.stamp.term == message->term &&
+                 c->table.writer_election != message->election;
+    if (!rival)
+        return;
+    c->table.stamp.version = 0;
+    muster_election_set_stamp(&c->election, c->table.stamp);
+}
+
 /* Takes over the table of a leader that the coming step will follow, so that the acknowledgement
  * already says that it is held. */
 static int take_table(struct muster_commander *c, muster_member from,
@@ -43,6 +53,7 @@ static int take_table(struct muster_commander *c, muster_member from,
                       bool *taken) {
     if (!muster_election_would_follow(&c->election, from, message))
         return 0;
+    drop_rival_table(c, message);
     c->clock_offset = note->clock - (int64_t)(c->election.now / 1000);
     const struct muster_role_table *table = note->table;
     if (table == NULL || muster_stamp_compare(table->stamp, c->election.config.stamp) <= 0)

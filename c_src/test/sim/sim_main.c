@@ -34,6 +34,7 @@
  * written; clocks run at different speeds and wall clocks are wrong; leaders resign, transfer,
  * leave and lose their BEAM; voters are added and removed.
  */
+#include "test/sim/sim_trace.h"
 #include "test/sim/sim_world.h"
 
 #include <limits.h>
@@ -211,6 +212,8 @@ static bool run_schedule(const struct settings *settings, uint64_t seed, struct 
     totals->leaderships += world.check.leaderships;
     totals->changes += world.check.config_changes;
     bool failed = world.check.failed;
+    if (failed && settings->trace && profile.commander)
+        sim_trace_tables(&world);
     if (failed)
         printf("seed %llu (%d nodes, %s): at %.3f ms: %s\n", (unsigned long long)seed,
                profile.nodes, profile.durable ? "saved votes" : "no saved votes",

@@ -84,3 +84,18 @@ void sim_trace_note(const struct sim_world *world, int node, const char *what) {
     print_time(world, node);
     printf("%s\n", what);
 }
+
+void sim_trace_tables(const struct sim_world *world) {
+    for (int i = 0; i < world->profile.nodes; i++) {
+        const struct muster_commander *c = &world->node[i].commander;
+        const struct muster_role_table *table = &c->table;
+        printf("node %d: age %llu ms, table (%llu, %llu), pin %d\n", i,
+               (unsigned long long)muster_election_age(&c->election),
+               (unsigned long long)table->stamp.term, (unsigned long long)table->stamp.version,
+               sim_index(table->pin));
+        for (uint32_t j = 0; j < table->count; j++)
+            printf("  %d: %s, started %lld, %u losses, %s\n", sim_index(table->rows[j].id),
+                   muster_role_name(table->rows[j].role), (long long)table->rows[j].started,
+                   table->rows[j].losses, table->rows[j].alive ? "alive" : "gone");
+    }
+}

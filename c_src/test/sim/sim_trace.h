@@ -11,4 +11,7 @@ void sim_trace_step(const struct sim_world *world, int node, const struct muster
 /* Something that happens to a node from outside. */
 void sim_trace_note(const struct sim_world *world, int node, const char *what);
 
+/* What every node has of the commander's table, at the end of a failed schedule. */
+void sim_trace_tables(const struct sim_world *world);
+
 #endif
