@@ -36,26 +36,39 @@ int muster_commander_init(struct muster_commander *c,
     return muster_election_init(&c->election, &election, &election.self, 1, NULL, moment);
 }
 
-/* Two leaders of one term may both have written tables; the word of the one not followed is void. */
+/* Two leaders of one term may both have written tables; the word of the one not followed is void.
+ */
 static void drop_rival_table(struct muster_commander *c, const struct muster_message *message) {
-    bool rival = c->table.stamp.term == message->term &&
-                 c->table.writer_election != message->election;
+    bool rival =
+        c->table.stamp.term == message->term && c->table.writer_election != message->election;
     if (!rival)
         return;
     c->table.stamp.version = 0;
     muster_election_set_stamp(&c->election, c->table.stamp);
 }
 
+/* The cluster's clock as a message tells it is late by the time the message took: the least late
+ * counts, unless it is another clock. */
+static void set_clock(struct muster_commander *c, const struct muster_note *note, uint64_t epoch) {
+    int64_t offset = note->clock - (int64_t)(c->election.now / 1000);
+    if (epoch != c->clock_epoch || offset > c->clock_offset)
+        c->clock_offset = offset;
+    c->clock_epoch = epoch;
+}
+
 /* Takes over the table of a leader that the coming step will follow, so that the acknowledgement
- * already says that it is held. */
+ * already says that it is held; or of a voter that refuses this member for want of it. */
 static int take_table(struct muster_commander *c, muster_member from,
                       const struct muster_message *message, const struct muster_note *note,
                       bool *taken) {
-    if (!muster_election_would_follow(&c->election, from, message))
+    bool leaders = muster_election_would_follow(&c->election, from, message);
+    bool taught = message->carries && muster_election_asked(&c->election, message);
+    if (!leaders && !taught)
         return 0;
-    drop_rival_table(c, message);
-    c->clock_offset = note->clock - (int64_t)(c->election.now / 1000);
+    if (leaders)
+        drop_rival_table(c, message);
     const struct muster_role_table *table = note->table;
+    set_clock(c, note, table != NULL ? table->epoch : c->table.epoch);
     if (table == NULL || muster_stamp_compare(table->stamp, c->election.config.stamp) <= 0)
         return 0;
     if (muster_table_check(table) != 0 || muster_stamp_compare(table->stamp, message->stamp) < 0)

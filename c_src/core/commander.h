@@ -77,7 +77,8 @@ struct muster_commander {
     struct muster_election election;
     struct muster_role_table table;
     int64_t clock_offset; /* the cluster's clock minus ours, ms */
-    bool leading;         /* after the last step */
+    uint64_t clock_epoch;
+    bool leading; /* after the last step */
     uint64_t leading_since;
     muster_member shown;
     uint64_t shown_election;
@@ -88,6 +89,7 @@ struct muster_commander {
         muster_member id;
         uint64_t incarnation;
         int64_t started; /* on this member's clock, ms */
+        uint64_t first_heard;
         bool left;
     } about[MUSTER_MEMBERS_MAX];
     uint32_t about_count;

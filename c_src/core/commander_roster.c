@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <string.h>
 
+/* For so long, in us, a member's age is still corrected, if it is wrong by this much, in ms. */
+#define MEASURING UINT64_C(10000000)
+#define MISMEASURED 50
+
 int64_t muster_commander_clock(const struct muster_commander *c) {
     return (int64_t)(c->election.now / 1000) + c->clock_offset;
 }
@@ -35,18 +39,27 @@ static struct muster_about *place(struct muster_commander *c) {
     return &c->about[i];
 }
 
+/* An age is fixed once for each start of a member, but not by one message that was late. */
+static bool measures(const struct muster_commander *c, const struct muster_about *said) {
+    return c->election.now < said->first_heard + MEASURING;
+}
+
 void muster_commander_hear(struct muster_commander *c, muster_member from, uint64_t age,
                            const struct muster_note *note) {
     struct muster_about *said = about(c, from);
-    if (said != NULL && said->incarnation == note->incarnation)
+    int64_t started = (int64_t)(c->election.now / 1000) - (int64_t)age;
+    if (said != NULL && said->incarnation == note->incarnation) {
+        /* The message that took least time tells the age best. */
+        if (started < said->started && measures(c, said))
+            said->started = started;
         return;
+    }
     if (said == NULL)
         said = place(c);
-    *said = (struct muster_about){
-        .id = from,
-        .incarnation = note->incarnation,
-        .started = (int64_t)(c->election.now / 1000) - (int64_t)age,
-    };
+    *said = (struct muster_about){.id = from,
+                                  .incarnation = note->incarnation,
+                                  .started = started,
+                                  .first_heard = c->election.now};
 }
 
 void muster_commander_count(struct muster_commander *c) {
@@ -82,7 +95,6 @@ static void remove_row(struct muster_commander *c, muster_member member) {
     muster_table_remove(&c->table, member);
 }
 
-/* An age is fixed once for each start of a member. */
 static bool enrol(struct muster_commander *c, muster_member id, uint64_t incarnation,
                   int64_t started, bool alive) {
     struct muster_role_row *row = muster_table_find(&c->table, id);
@@ -99,11 +111,23 @@ static bool enrol(struct muster_commander *c, muster_member id, uint64_t incarna
     return !same;
 }
 
+static bool correct_age(struct muster_commander *c, const struct muster_about *said) {
+    struct muster_role_row *row = muster_table_find(&c->table, said->id);
+    int64_t started = said->started + c->clock_offset;
+    if (row == NULL || !measures(c, said) || started >= row->started - MISMEASURED)
+        return false;
+    row->started = started;
+    return true;
+}
+
 static bool enrol_peer(struct muster_commander *c, const struct muster_peer *peer) {
     const struct muster_about *said = about(c, peer->id);
     const struct muster_role_row *row = muster_table_look(&c->table, peer->id);
-    if (said != NULL && !said->left && peer->acked != 0)
-        return enrol(c, peer->id, said->incarnation, said->started + c->clock_offset, true);
+    if (said != NULL && !said->left && peer->acked != 0) {
+        bool corrected = correct_age(c, said);
+        return enrol(c, peer->id, said->incarnation, said->started + c->clock_offset, true) ||
+               corrected;
+    }
     if (row != NULL && row->incarnation != 0 && row->alive && !peer->link_open)
         return enrol(c, peer->id, row->incarnation, row->started, false);
     return false;
@@ -122,6 +146,8 @@ void muster_commander_publish(struct muster_commander *c) {
     c->table.stamp = c->election.config.stamp;
     c->table.stamp.version++;
     c->table.writer = c->election.options.self;
+    if (c->table.epoch == 0)
+        c->table.epoch = c->clock_epoch = c->options.incarnation;
     c->table.writer_election = c->election.election;
     muster_election_set_stamp(&c->election, c->table.stamp);
 }

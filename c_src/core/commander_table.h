@@ -40,6 +40,7 @@ struct muster_role_table {
     struct muster_stamp stamp;
     muster_member writer;     /* the commander that wrote this version, */
     uint64_t writer_election; /* and in which election */
+    uint64_t epoch;           /* whose clock it runs on: the first writer's incarnation */
     muster_member pin;        /* promoted by hand: no seniority hand-over while it lives */
     uint32_t count;
     struct muster_role_row rows[MUSTER_MEMBERS_MAX]; /* ascending by id */

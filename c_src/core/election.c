@@ -80,10 +80,9 @@ int muster_election_init(struct muster_election *e, const struct muster_election
     e->now = moment.now;
     e->eligible = true;
     error = saved != NULL ? restore(e, saved) : muster_config_init(&e->config, voters, count);
-    if (error == 0)
-        error = muster_election_seat_voters(e);
     if (error != 0)
         return error;
+    muster_election_seat_voters(e);
     e->shown_term = e->term;
     struct muster_turn turn = {.e = e, .moment = moment};
     set_clocks(&turn);

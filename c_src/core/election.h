@@ -243,6 +243,10 @@ uint64_t muster_election_age(const struct muster_election *election);
 bool muster_election_would_follow(const struct muster_election *election, muster_member from,
                                   const struct muster_message *message);
 
+/* Whether the message answers the candidacy under way. */
+bool muster_election_asked(const struct muster_election *election,
+                           const struct muster_message *message);
+
 /* A step with TRANSFER right after another one: adds to the effects instead of replacing them. */
 int muster_election_start_transfer(struct muster_election *election, muster_member to,
                                    struct muster_moment moment, struct muster_effects *effects);

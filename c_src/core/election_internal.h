@@ -115,8 +115,8 @@ int muster_election_add_voter(struct muster_turn *t, muster_member member);
 int muster_election_remove_voter(struct muster_turn *t, muster_member member);
 /* Takes over a newer configuration. */
 void muster_election_install(struct muster_turn *t, const struct muster_config *config);
-/* Makes the peer table hold every voter; MUSTER_E_LIMIT if it cannot. */
-int muster_election_seat_voters(struct muster_election *e);
+/* Makes the peer table hold every voter, if need be instead of an observer. */
+void muster_election_seat_voters(struct muster_election *e);
 /* Precondition: leading. Puts the leader's term on the document. */
 void muster_election_restamp(struct muster_turn *t);
 

@@ -11,7 +11,7 @@ static struct muster_peer *seat(struct muster_election *e, muster_member member)
     struct muster_peer *peer = muster_election_find(e, member);
     if (peer != NULL)
         return peer;
-    if (e->peer_count == MUSTER_MEMBERS_MAX - 1)
+    if (e->peer_count == MUSTER_MEMBERS_MAX)
         return NULL;
     peer = &e->peers[e->peer_count++];
     *peer = (struct muster_peer){.id = member};
@@ -27,11 +27,22 @@ static void sweep(struct muster_election *e) {
     e->peer_count = kept;
 }
 
-int muster_election_seat_voters(struct muster_election *e) {
-    for (uint32_t i = 0; i < e->config.count; i++)
-        if (e->config.voters[i] != e->options.self && seat(e, e->config.voters[i]) == NULL)
-            return MUSTER_E_LIMIT;
-    return 0;
+static void unseat_an_observer(struct muster_election *e) {
+    uint32_t i = 0;
+    while (muster_config_has(&e->config, e->peers[i].id))
+        i++;
+    e->peers[i] = e->peers[--e->peer_count];
+}
+
+void muster_election_seat_voters(struct muster_election *e) {
+    for (uint32_t i = 0; i < e->config.count; i++) {
+        muster_member voter = e->config.voters[i];
+        if (voter == e->options.self || muster_election_find(e, voter) != NULL)
+            continue;
+        if (e->peer_count == MUSTER_MEMBERS_MAX)
+            unseat_an_observer(e);
+        seat(e, voter);
+    }
 }
 
 /* Links */
@@ -91,11 +102,7 @@ void muster_election_install(struct muster_turn *t, const struct muster_config *
     if (e->role != MUSTER_FOLLOWER && !muster_election_votes(e))
         muster_election_rest(t, muster_election_timeout(t));
     sweep(e);
-    if (muster_election_seat_voters(e) != 0) {
-        /* More links than places: voters come first, the links find their place again later. */
-        e->peer_count = 0;
-        muster_election_seat_voters(e);
-    }
+    muster_election_seat_voters(e);
     changed(t);
 }
 

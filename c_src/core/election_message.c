@@ -21,6 +21,8 @@ int muster_message_check(const struct muster_message *message) {
     if (message->term >= MUSTER_TERM_MAX || message->stamp.term >= MUSTER_TERM_MAX ||
         message->election == 0)
         return MUSTER_E_MALFORMED;
+    if (message->stamp.term > message->term) /* a document is never ahead of its holder */
+        return MUSTER_E_MALFORMED;
     if (message->config == NULL)
         return 0;
     if (muster_stamp_compare(message->config->stamp, message->stamp) != 0)

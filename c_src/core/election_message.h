@@ -63,7 +63,7 @@ struct muster_message {
     bool supports;
     /* HEARTBEAT_REPLY: this voter could lead. */
     bool eligible;
-    /* HEARTBEAT: the receiver holds an older document and gets this one along. */
+    /* HEARTBEAT, refusing reply: the receiver holds an older document and gets this one along. */
     bool carries;
     /* The document of a leader group if `carries`, else NULL. Lives until the sender's next step.
      */

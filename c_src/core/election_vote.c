@@ -197,20 +197,33 @@ static bool may_promise(const struct muster_election *e, const struct muster_mes
     return asked_rightly(e, request) && e->now >= e->abstain_until && !loyal(e, request);
 }
 
-static void answer(struct muster_turn *t, muster_member to, enum muster_message_kind kind,
-                   uint64_t election, uint64_t term, bool granted) {
+static void agree(struct muster_turn *t, muster_member to, enum muster_message_kind kind,
+                  uint64_t election, uint64_t term) {
     struct muster_message reply = muster_election_message(t->e, kind, election);
     reply.term = term;
-    reply.granted = granted;
+    reply.granted = true;
+    muster_election_send(t, to, &reply);
+}
+
+/* A candidate whose document is too old is given the newer one: those who hold it may be unable to
+ * stand themselves. */
+static void refuse(struct muster_turn *t, muster_member to, enum muster_message_kind kind,
+                   const struct muster_message *request) {
+    struct muster_election *e = t->e;
+    struct muster_message reply = muster_election_message(e, kind, request->election);
+    reply.carries = muster_stamp_compare(request->stamp, e->config.stamp) < 0;
+    if (reply.carries && e->options.membership == MUSTER_MEMBERSHIP_DECLARED)
+        reply.config = &e->config;
     muster_election_send(t, to, &reply);
 }
 
 static void on_pre_vote(struct muster_turn *t, muster_member from,
                         const struct muster_message *request) {
     struct muster_election *e = t->e;
-    bool granted = request->term > e->term && may_promise(e, request) && fit(e, from, request);
-    answer(t, from, MUSTER_MESSAGE_PRE_VOTE_REPLY, request->election,
-           granted ? request->term : e->term, granted);
+    if (request->term > e->term && may_promise(e, request) && fit(e, from, request))
+        agree(t, from, MUSTER_MESSAGE_PRE_VOTE_REPLY, request->election, request->term);
+    else
+        refuse(t, from, MUSTER_MESSAGE_PRE_VOTE_REPLY, request);
 }
 
 /* The vote of this term is free, or was given to this very candidacy. */
@@ -229,7 +242,7 @@ static void give_pending_grant(struct muster_turn *t) {
     if (!e->grant_pending || !muster_election_saved(e, e->vote_sequence))
         return;
     e->grant_pending = false;
-    answer(t, e->voted_for, MUSTER_MESSAGE_VOTE_REPLY, e->voted_election, e->term, true);
+    agree(t, e->voted_for, MUSTER_MESSAGE_VOTE_REPLY, e->voted_election, e->term);
 }
 
 static void grant(struct muster_turn *t, muster_member candidate,
@@ -257,7 +270,7 @@ static void on_vote(struct muster_turn *t, muster_member from,
     if (granted)
         grant(t, from, request);
     else
-        answer(t, from, MUSTER_MESSAGE_VOTE_REPLY, request->election, e->term, false);
+        refuse(t, from, MUSTER_MESSAGE_VOTE_REPLY, request);
 }
 
 void muster_election_on_request(struct muster_turn *t, muster_member from,
@@ -284,12 +297,32 @@ static void give_up_if_lost(struct muster_turn *t) {
                                  : muster_election_timeout(t));
 }
 
+bool muster_election_asked(const struct muster_election *e, const struct muster_message *message) {
+    enum muster_election_role role = e->role;
+    bool asked = (message->kind == MUSTER_MESSAGE_PRE_VOTE_REPLY && role == MUSTER_PRE_CANDIDATE) ||
+                 (message->kind == MUSTER_MESSAGE_VOTE_REPLY && role == MUSTER_CANDIDATE);
+    return asked && message->election == e->election;
+}
+
+/* Learns from a refusal what makes the next try better; false if it holds nothing new. */
+static bool learn(struct muster_turn *t, const struct muster_message *refusal) {
+    struct muster_election *e = t->e;
+    bool newer_config = refusal->config != NULL &&
+                        muster_stamp_compare(refusal->config->stamp, e->config.stamp) > 0;
+    if (!newer_config && refusal->term <= e->term)
+        return false;
+    if (newer_config)
+        muster_election_install(t, refusal->config);
+    if (refusal->term > e->term)
+        muster_election_adopt_term(t, refusal->term);
+    muster_election_rest(t, 0); /* both only rise, so trying again at once comes to an end */
+    return true;
+}
+
 void muster_election_on_answer(struct muster_turn *t, muster_member from,
                                const struct muster_message *message) {
     struct muster_election *e = t->e;
-    bool asked = message->kind == MUSTER_MESSAGE_PRE_VOTE_REPLY ? e->role == MUSTER_PRE_CANDIDATE
-                                                                : e->role == MUSTER_CANDIDATE;
-    if (!asked || message->election != e->election)
+    if (!muster_election_asked(e, message))
         return;
     /* Not on behalf of a living leader: that one would lose a follower by it. */
     bool own_behalf = e->permit == 0;
@@ -297,11 +330,8 @@ void muster_election_on_answer(struct muster_turn *t, muster_member from,
         own_behalf = true;
         e->loyal_until = 0;
     }
-    if (!message->granted && message->term > e->term && own_behalf) {
-        muster_election_adopt_term(t, message->term);
-        e->timer = e->now; /* terms only rise, so asking again at once comes to an end */
+    if (!message->granted && own_behalf && learn(t, message))
         return;
-    }
     struct muster_peer *peer = muster_election_find(e, from);
     bool news = !peer->granted && !peer->refused;
     peer->granted = peer->granted || message->granted;

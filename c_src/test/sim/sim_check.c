@@ -380,9 +380,10 @@ static bool rightful(const struct sim_world *world, int leader) {
     uint64_t age = muster_election_age(&world->node[leader].commander.election);
     for (int i = 0; i < world->profile.nodes; i++) {
         const struct muster_role_row *row = muster_table_look(table, sim_id(i));
-        /* 200 ms more for what ages lose on their way, and clocks of different speed. */
+        /* More for what ages lose on their way, and for clocks of different speed. */
         uint64_t other = muster_election_age(&world->node[i].commander.election);
-        uint64_t blur = 200 + age * world->profile.drift / 400;
+        uint64_t blur =
+            200 + world->profile.straggler_max / 1000 + age * world->profile.drift / 400;
         bool able = world->node[i].up && (row == NULL || row->role != MUSTER_ROLE_OBSERVER);
         if (able && other > age + MUSTER_AGE_TOLERANCE + blur)
             return false;
