@@ -121,16 +121,13 @@ static int dispatch(struct muster_commander *c, const struct muster_commander_ev
     return result;
 }
 
-/* An attempt to hand over that found no majority counts like a loss. */
+/* An attempt to hand over that found no majority counts like a loss; true if the table notes it. */
 static bool note_refusals(struct muster_commander *c, const struct muster_effects *effects) {
-    bool refused = false;
-    for (size_t i = 0; i < effects->count; i++) {
-        if (effects->list[i].kind != MUSTER_EFFECT_TRANSFER_REFUSED)
-            continue;
-        muster_commander_hold(c, effects->list[i].member);
-        refused = true;
-    }
-    return refused;
+    bool noted = false;
+    for (size_t i = 0; i < effects->count; i++)
+        if (effects->list[i].kind == MUSTER_EFFECT_TRANSFER_REFUSED)
+            noted = muster_commander_refused(c, effects->list[i].member) || noted;
+    return noted;
 }
 
 /* What the leader does beside leading: keep the table. */
@@ -144,9 +141,12 @@ static void keep_table(struct muster_commander *c, struct muster_commander_effec
     bool changed = !was_leading;
     if (!was_leading)
         muster_commander_take_over(c);
-    changed = muster_commander_enrol(c) || changed;
     changed = note_refusals(c, &effects->election) || changed;
-    changed = muster_commander_pardon(c) || changed;
+    /* News waits while a member asks who would have it: they would call its table too old. */
+    if (c->election.transfer_to == MUSTER_NOBODY) {
+        changed = muster_commander_enrol(c) || changed;
+        changed = muster_commander_pardon(c) || changed;
+    }
     if (changed)
         muster_commander_publish(c);
     effects->table_changed = effects->table_changed || changed;

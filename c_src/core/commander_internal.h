@@ -31,7 +31,9 @@ void muster_commander_take_over(struct muster_commander *c);
 muster_member muster_commander_successor(const struct muster_commander *c);
 /* When a hand-over that waits for time alone is due, or MUSTER_NEVER. */
 uint64_t muster_commander_patience(const struct muster_commander *c);
-/* The member was handed the command in vain, or lost it. */
+/* The member found no majority; true if the table notes it. */
+bool muster_commander_refused(struct muster_commander *c, muster_member member);
+/* The member lost the command, or the chance of it. */
 void muster_commander_hold(struct muster_commander *c, muster_member member);
 /* Forgets the leader's own losses once it has led for long enough; true if so. */
 bool muster_commander_pardon(struct muster_commander *c);

@@ -27,6 +27,19 @@ void muster_commander_hold(struct muster_commander *c, muster_member member) {
     c->held_until[row - c->table.rows] = c->election.now + hold_down(c, row->losses);
 }
 
+bool muster_commander_refused(struct muster_commander *c, muster_member member) {
+    const struct muster_role_row *row = muster_table_look(&c->table, member);
+    if (row == NULL)
+        return false;
+    if (member == c->table.pin) {
+        /* Ordered by hand: tried again and again. */
+        c->held_until[row - c->table.rows] = c->election.now + c->options.settle * MS;
+        return false;
+    }
+    muster_commander_hold(c, member);
+    return true;
+}
+
 void muster_commander_take_over(struct muster_commander *c) {
     const struct muster_election *e = &c->election;
     c->leading_since = e->now;

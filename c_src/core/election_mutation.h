@@ -18,8 +18,7 @@
     X(LOCAL_JOIN, 7, "adds a voter without being the leader")                                      \
     X(LEASE_FROM_ACK, 8, "counts the lease from the acknowledgement's arrival")                    \
     X(FORGETFUL_JOIN, 9, "changes the voters of a group that keeps nothing on disk")               \
-    X(EAGER_ACK, 10, "lets a voter that has just forgotten its vote hold up a lease")              \
-    X(FICKLE, 11, "forgets its loyalty on hearing of a later term")
+    X(EAGER_ACK, 10, "lets a voter that has just forgotten its vote hold up a lease")
 
 enum muster_mutation {
     MUSTER_MUTATION_NONE = 0,

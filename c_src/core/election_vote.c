@@ -319,18 +319,24 @@ static bool learn(struct muster_turn *t, const struct muster_message *refusal) {
     return true;
 }
 
+/* The same on behalf of a living leader: it stays with that one whatever terms it hears of, and
+ * asks again with the newer document. */
+static bool catch_up(struct muster_turn *t, const struct muster_message *refusal) {
+    if (!refusal->carries)
+        return false;
+    if (refusal->config != NULL)
+        muster_election_install(t, refusal->config);
+    if (t->e->permit != 0)
+        muster_election_campaign(t);
+    return true;
+}
+
 void muster_election_on_answer(struct muster_turn *t, muster_member from,
                                const struct muster_message *message) {
     struct muster_election *e = t->e;
     if (!muster_election_asked(e, message))
         return;
-    /* Not on behalf of a living leader: that one would lose a follower by it. */
-    bool own_behalf = e->permit == 0;
-    if (MUSTER_MUTANT(FICKLE) && !own_behalf) {
-        own_behalf = true;
-        e->loyal_until = 0;
-    }
-    if (!message->granted && own_behalf && learn(t, message))
+    if (!message->granted && (e->permit == 0 ? learn(t, message) : catch_up(t, message)))
         return;
     struct muster_peer *peer = muster_election_find(e, from);
     bool news = !peer->granted && !peer->refused;

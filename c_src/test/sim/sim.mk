@@ -5,7 +5,7 @@ SIM_SRC := $(wildcard c_src/test/sim/*.c)
 SIM_OBJ := $(call obj,$(SIM_SRC))
 ELECTION_SRC := $(wildcard c_src/core/election*.c)
 MUTATIONS := VISIBLE_QUORUM VOTE_TWICE NO_PRE_VOTE NO_CHECK_QUORUM NO_ABSTENTION LATE_GRANTS \
-             LOCAL_JOIN LEASE_FROM_ACK FORGETFUL_JOIN EAGER_ACK FICKLE
+             LOCAL_JOIN LEASE_FROM_ACK FORGETFUL_JOIN EAGER_ACK
 MUTANTS := $(addprefix $(SIM_OUT)/mutant_,$(MUTATIONS))
 
 .PHONY: sim

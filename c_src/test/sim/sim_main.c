@@ -195,7 +195,9 @@ static void play(struct sim_world *world, struct totals *totals) {
         return;
     end_chaos(world);
     elect(world, totals);
-    hold_still(world, sim_check_agreed(world));
+    /* A commander may still learn that somebody else is a little more than a second older. */
+    if (!world->profile.commander)
+        hold_still(world, sim_check_agreed(world));
     move_leader(world, totals);
     hold_still(world, sim_check_agreed(world));
 }
