@@ -9,7 +9,7 @@
 
 struct sim_world;
 
-#define SIM_CHECK_NODES 9
+#define SIM_CHECK_NODES 24
 #define SIM_HISTORY_MAX 4096
 
 /* Who led a term, or whom a voter voted for in it. */

@@ -255,7 +255,7 @@ static void usage(void) {
         "           [--expect-failure] [--mutation NAME]\n"
         "  --seed            the first schedule's seed (default 1); it alone decides what happens\n"
         "  --schedules       how many, with consecutive seeds (default 1)\n"
-        "  --nodes           2 to 9 (default: 3, 4, 5 and 7 by turns)\n"
+        "  --nodes           2 to 24 (default: 3, 4, 5 and 7 by turns)\n"
         "  --trace           every step in readable lines\n"
         "  --promises        check only what users see\n"
         "  --expect-failure  stop at the first broken invariant; it is an error if there is none\n"

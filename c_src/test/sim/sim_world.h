@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SIM_NODES_MAX 9
+#define SIM_NODES_MAX SIM_CHECK_NODES
 #define SIM_RECORDS_MAX 64
 #define SIM_MS UINT64_C(1000)
 

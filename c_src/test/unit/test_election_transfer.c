@@ -47,6 +47,27 @@ static void a_transfer_to_one_that_too_few_hear_changes_nothing(void **state) {
     assert_int_equal(1, c.node[5].term);
 }
 
+/* The simulator's seed 1043007 found a core that adopted the higher term here, forgot whom it was
+ * loyal to by that, and voted for n1 while the lease of n3 counted on it. */
+static void whoever_is_asked_to_take_over_stays_loyal_whatever_it_hears(void **state) {
+    (void)state;
+    cluster_init(&c, 3, 3, true);
+    cluster_elect(&c, 3);
+    c.node[1].term = 9; /* it cannot hear the leader, and has been in a later term */
+    c.cut[1][3] = c.cut[3][1] = true;
+    uint64_t loyal_until = c.node[2].loyal_until;
+    cluster_tell(&c, 3, MUSTER_EVENT_TRANSFER, 2);
+    for (int i = 0; i < 4; i++)
+        cluster_deliver(&c);
+    cluster_expect(&c, "n3 -> n2: TRANSFER 1\n"
+                       "n2 -> n1: PRE_VOTE 2\n"
+                       "n2 -> n3: PRE_VOTE 2\n"
+                       "n1 -> n2: PRE_VOTE_REPLY 9 no\n");
+    assert_int_equal(1, c.node[2].term);
+    assert_int_equal(3, muster_election_leader(&c.node[2], c.now, NULL));
+    assert_int_equal(loyal_until, c.node[2].loyal_until);
+}
+
 static void a_pre_vote_may_call_on_a_leader_only_with_its_consent(void **state) {
     (void)state;
     cluster_init(&c, 3, 3, true);
@@ -156,6 +177,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_transfer_asks_the_others_before_the_leader_lets_go),
         cmocka_unit_test(a_transfer_to_one_that_too_few_hear_changes_nothing),
+        cmocka_unit_test(whoever_is_asked_to_take_over_stays_loyal_whatever_it_hears),
         cmocka_unit_test(a_pre_vote_may_call_on_a_leader_only_with_its_consent),
         cmocka_unit_test(wrong_transfers_are_turned_down),
         cmocka_unit_test(an_orderly_exit_hands_over_in_one_round),
