@@ -365,7 +365,8 @@ static void a_table_is_acknowledged_when_a_majority_holds_it(void **state) {
     assert_true(acknowledged);
 }
 
-static void two_halves_that_meet_have_one_commander(void **state) {
+/* Both halves elect in the same term, and the junior's table gets the higher version. */
+static void two_halves_that_meet_have_one_commander_and_its_table(void **state) {
     (void)state;
     begin();
     for (int i = 1; i <= 4; i++)
@@ -374,10 +375,33 @@ static void two_halves_that_meet_have_one_commander(void **state) {
     for (int i = 1; i <= 4; i++)
         start(i, (uint64_t)i * 10000, 1);
     pass(5000 * MS);
+    for (int i = 0; i < 10; i++)
+        ask(2, MUSTER_COMMANDER_PROMOTE, 1, MUSTER_ROLE_RELAY);
+    assert_true(w.node[2].table.stamp.version > w.node[4].table.stamp.version);
+    assert_int_equal(w.node[2].election.term, w.node[4].election.term);
     memset(w.cut, 0, sizeof w.cut);
     pass(5000 * MS);
     assert_int_equal(4, commander());
     assert_one_table();
+}
+
+/* Who holds the newest table may not command, and who may does not hold it. */
+static void whoever_lacks_the_newest_table_is_given_it(void **state) {
+    (void)state;
+    begin();
+    for (int i = 1; i <= 4; i++)
+        start(i, (uint64_t)i * 10000, 3);
+    pass(5000 * MS);
+    ask(4, MUSTER_COMMANDER_PROMOTE, 1, MUSTER_ROLE_OBSERVER);
+    ask(4, MUSTER_COMMANDER_PROMOTE, 2, MUSTER_ROLE_OBSERVER);
+    pass(200 * MS);
+    crash(3);
+    crash(4);
+    start(3, 0, 3);
+    start(4, 0, 3);
+    pass(5000 * MS);
+    assert_in_range(commander(), 3, 4);
+    assert_int_equal(MUSTER_ROLE_OBSERVER, muster_commander_role(&w.node[3], 1, w.now));
 }
 
 static void whoever_has_left_counts_no_more(void **state) {
@@ -444,7 +468,8 @@ int main(void) {
         cmocka_unit_test(an_observer_does_not_command),
         cmocka_unit_test(a_member_without_a_c_node_may_be_promoted_by_hand),
         cmocka_unit_test(a_table_is_acknowledged_when_a_majority_holds_it),
-        cmocka_unit_test(two_halves_that_meet_have_one_commander),
+        cmocka_unit_test(two_halves_that_meet_have_one_commander_and_its_table),
+        cmocka_unit_test(whoever_lacks_the_newest_table_is_given_it),
         cmocka_unit_test(whoever_has_left_counts_no_more),
         cmocka_unit_test(tables_are_checked_and_ordered),
         cmocka_unit_test(options_are_checked),
