@@ -247,8 +247,7 @@ void muster_election_on_acknowledgement(struct muster_turn *t, muster_member fro
     /* Late acknowledgements must not take back what newer ones said. */
     if (message->sent_at >= peer->acked) {
         peer->eligible = message->eligible;
-        if (muster_stamp_compare(message->stamp, peer->held) > 0)
-            peer->held = message->stamp;
+        peer->held = message->stamp;
     }
     uint64_t counted_from = MUSTER_MUTANT(LEASE_FROM_ACK) ? e->now : message->sent_at;
     if (message->supports && counted_from > peer->acked)
