@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <string.h>
 
+/* No honest clock shows more, ms; keeps sums in range. */
+#define CLOCK_MAX (INT64_C(1) << 60)
+
 void muster_commander_options_default(struct muster_commander_options *options) {
     memset(options, 0, sizeof *options);
     muster_election_options_default(&options->election);
@@ -61,6 +64,8 @@ static void set_clock(struct muster_commander *c, const struct muster_note *note
 static int take_table(struct muster_commander *c, muster_member from,
                       const struct muster_message *message, const struct muster_note *note,
                       bool *taken) {
+    if (note->clock < -CLOCK_MAX || note->clock > CLOCK_MAX)
+        return MUSTER_E_MALFORMED;
     bool leaders = muster_election_would_follow(&c->election, from, message);
     bool taught = message->carries && muster_election_asked(&c->election, message);
     if (!leaders && !taught)
@@ -96,31 +101,6 @@ static int step_election(struct muster_commander *c, const struct muster_command
     return muster_election_step(&c->election, inner, moment, &effects->election);
 }
 
-/* The clock has its turn before a request, too. */
-static void step_clock(struct muster_commander *c, struct muster_moment moment,
-                       struct muster_commander_effects *effects) {
-    static const struct muster_event tick = {.kind = MUSTER_EVENT_TICK};
-    muster_election_step(&c->election, &tick, moment, &effects->election);
-    c->leading = muster_election_is_leader(&c->election, c->election.now);
-}
-
-static int dispatch(struct muster_commander *c, const struct muster_commander_event *event,
-                    struct muster_moment moment, struct muster_commander_effects *effects) {
-    if (event->kind == MUSTER_COMMANDER_ELECTION)
-        return step_election(c, event, moment, effects);
-    step_clock(c, moment, effects);
-    uint64_t version = c->table.stamp.version;
-    int result = 0;
-    if (event->kind == MUSTER_COMMANDER_PROMOTE)
-        result = muster_commander_promote(c, event->member, event->role);
-    else if (event->kind == MUSTER_COMMANDER_JOINED)
-        result = muster_commander_join(c, event->member);
-    else
-        muster_commander_leave(c, event->member);
-    effects->table_changed = c->table.stamp.version != version;
-    return result;
-}
-
 /* An attempt to hand over that found no majority counts like a loss; true if the table notes it. */
 static bool note_refusals(struct muster_commander *c, const struct muster_effects *effects) {
     bool noted = false;
@@ -150,6 +130,31 @@ static void keep_table(struct muster_commander *c, struct muster_commander_effec
     if (changed)
         muster_commander_publish(c);
     effects->table_changed = effects->table_changed || changed;
+}
+
+/* The clock has its turn before a request, too. */
+static void step_clock(struct muster_commander *c, struct muster_moment moment,
+                       struct muster_commander_effects *effects) {
+    static const struct muster_event tick = {.kind = MUSTER_EVENT_TICK};
+    muster_election_step(&c->election, &tick, moment, &effects->election);
+    keep_table(c, effects);
+}
+
+static int dispatch(struct muster_commander *c, const struct muster_commander_event *event,
+                    struct muster_moment moment, struct muster_commander_effects *effects) {
+    if (event->kind == MUSTER_COMMANDER_ELECTION)
+        return step_election(c, event, moment, effects);
+    step_clock(c, moment, effects);
+    uint64_t version = c->table.stamp.version;
+    int result = 0;
+    if (event->kind == MUSTER_COMMANDER_PROMOTE)
+        result = muster_commander_promote(c, event->member, event->role);
+    else if (event->kind == MUSTER_COMMANDER_JOINED)
+        result = muster_commander_join(c, event->member);
+    else
+        muster_commander_leave(c, event->member);
+    effects->table_changed = effects->table_changed || c->table.stamp.version != version;
+    return result;
 }
 
 /* Starts a hand-over when one is due. Its message comes after the others of the step. */

@@ -156,8 +156,8 @@ int muster_commander_join(struct muster_commander *c, muster_member member) {
     if (!c->leading)
         return MUSTER_E_NOT_LEADER;
     const struct muster_role_row *row = muster_table_look(&c->table, member);
-    if (row != NULL && row->alive)
-        return 0;
+    if (row != NULL && (row->alive || row->incarnation != 0))
+        return 0; /* known, or its C node speaks for it */
     struct muster_role_row *entry =
         row == NULL ? add_row(c, member) : muster_table_find(&c->table, member);
     if (entry == NULL)

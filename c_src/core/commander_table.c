@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <string.h>
 
+/* No honest age is larger, ms; keeps sums in range. */
+#define STARTED_MAX (INT64_C(1) << 61)
+
 static uint32_t position(const struct muster_role_table *table, muster_member member) {
     uint32_t at = 0;
     while (at < table->count && table->rows[at].id < member)
@@ -54,7 +57,8 @@ int muster_table_check(const struct muster_role_table *table) {
     for (uint32_t i = 0; i < table->count; i++) {
         const struct muster_role_row *row = &table->rows[i];
         if (row->id <= previous || row->role < MUSTER_ROLE_WINGMATE ||
-            row->role > MUSTER_ROLE_RELAY)
+            row->role > MUSTER_ROLE_RELAY || row->started < -STARTED_MAX ||
+            row->started > STARTED_MAX)
             return MUSTER_E_MALFORMED;
         previous = row->id;
     }

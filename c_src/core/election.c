@@ -89,15 +89,31 @@ int muster_election_init(struct muster_election *e, const struct muster_election
     return 0;
 }
 
-static int on_message(struct muster_turn *t, muster_member from,
-                      const struct muster_message *message) {
+/* Two members with different voters under one stamp were started with different lists. */
+static bool agrees(const struct muster_election *e, const struct muster_message *message) {
+    return message->fingerprint == 0 ||
+           muster_stamp_compare(message->stamp, e->config.stamp) != 0 ||
+           e->options.membership == MUSTER_MEMBERSHIP_SEEN ||
+           message->fingerprint == muster_config_fingerprint(&e->config);
+}
+
+static int check_message(struct muster_election *e, muster_member from,
+                         const struct muster_message *message) {
     int error = muster_message_check(message);
     if (error != 0)
         return error;
-    if (from == MUSTER_NOBODY || from == t->e->options.self)
+    if (from == MUSTER_NOBODY || from == e->options.self)
         return MUSTER_E_MALFORMED;
-    if (muster_election_find(t->e, from) == NULL)
+    if (muster_election_find(e, from) == NULL)
         return MUSTER_E_LIMIT;
+    return agrees(e, message) ? 0 : MUSTER_E_MISMATCH;
+}
+
+static int on_message(struct muster_turn *t, muster_member from,
+                      const struct muster_message *message) {
+    int error = check_message(t->e, from, message);
+    if (error != 0)
+        return error;
     switch (message->kind) {
     case MUSTER_MESSAGE_PRE_VOTE:
     case MUSTER_MESSAGE_VOTE:

@@ -198,6 +198,7 @@ int muster_election_init(struct muster_election *election,
  * (the clock may have run out on something).
  *   MUSTER_E_MALFORMED   a peer's message that no correct peer sends
  *   MUSTER_E_LIMIT       a link or message of a member beyond MUSTER_MEMBERS_MAX
+ *   MUSTER_E_MISMATCH    a message of a member started with other bootstrap voters: tell the user
  *   MUSTER_E_NOT_LEADER  TRANSFER, ADD_VOTER, REMOVE_VOTER: ask the leader
  *   MUSTER_E_BUSY        the same: the previous change is not finished, or the member is not ready
  *   MUSTER_E_INVALID     the same: no such voter, already one, or the leader itself

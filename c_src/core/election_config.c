@@ -1,5 +1,6 @@
 #include "core/election_config.h"
 
+#include "core/election_random.h"
 #include "core/errors.h"
 
 #include <assert.h>
@@ -57,6 +58,13 @@ int muster_config_check(const struct muster_config *config) {
 bool muster_config_has(const struct muster_config *config, muster_member member) {
     uint32_t at = position(config, member);
     return at < config->count && config->voters[at] == member;
+}
+
+uint64_t muster_config_fingerprint(const struct muster_config *config) {
+    uint64_t mixed = config->count;
+    for (uint32_t i = 0; i < config->count; i++)
+        mixed = muster_random_nth(mixed, config->voters[i]);
+    return mixed | 1;
 }
 
 uint32_t muster_config_majority(const struct muster_config *config) {

@@ -37,6 +37,9 @@ int muster_config_check(const struct muster_config *config);
 
 bool muster_config_has(const struct muster_config *config, muster_member member);
 
+/* Equal voters have equal fingerprints, others hardly ever; never 0. */
+uint64_t muster_config_fingerprint(const struct muster_config *config);
+
 /* The smallest number of voters that is more than half of them. */
 uint32_t muster_config_majority(const struct muster_config *config);
 

@@ -10,7 +10,15 @@ struct muster_message muster_election_message(const struct muster_election *e,
         .election = election,
         .age = muster_election_age(e),
         .stamp = e->config.stamp,
+        .fingerprint = e->options.membership == MUSTER_MEMBERSHIP_DECLARED
+                           ? muster_config_fingerprint(&e->config)
+                           : 0,
     };
+}
+
+void muster_election_disclaim(struct muster_message *message) {
+    message->stamp = (struct muster_stamp){0, 0};
+    message->fingerprint = 0;
 }
 
 struct muster_effect *muster_election_effect(struct muster_turn *t, enum muster_effect_kind kind) {

@@ -30,6 +30,8 @@ uint64_t muster_election_timeout(struct muster_turn *t);
 /* A message of this kind with the member's term, stamp and the given election. */
 struct muster_message muster_election_message(const struct muster_election *e,
                                               enum muster_message_kind kind, uint64_t election);
+/* Makes the message claim no document. */
+void muster_election_disclaim(struct muster_message *message);
 void muster_election_send(struct muster_turn *t, muster_member to,
                           const struct muster_message *message);
 void muster_election_send_voters(struct muster_turn *t, const struct muster_message *message);

@@ -13,7 +13,9 @@ static bool follows(const struct muster_election *e, muster_member from,
 /* Whether the sender is to be taken for the leader: of an equal term it must be the first. */
 static bool acceptable(const struct muster_election *e, muster_member from,
                        const struct muster_message *heartbeat) {
-    if (heartbeat->election == e->released || e->role == MUSTER_LEADER)
+    if (heartbeat->election == e->released)
+        return false;
+    if (e->role == MUSTER_LEADER)
         return heartbeat->term > e->term;
     bool taken = e->leader != MUSTER_NOBODY && e->now < e->loyal_until;
     return heartbeat->term > e->term || !taken || follows(e, from, heartbeat);
@@ -31,7 +33,7 @@ static void acknowledge(struct muster_turn *t) {
     struct muster_message reply =
         muster_election_message(e, MUSTER_MESSAGE_HEARTBEAT_REPLY, e->leader_election);
     if (!config_saved)
-        reply.stamp = (struct muster_stamp){0, 0};
+        muster_election_disclaim(&reply);
     reply.granted = true;
     reply.sent_at = e->leader_sent_at;
     reply.eligible = muster_election_could_lead(e);

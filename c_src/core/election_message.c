@@ -19,7 +19,7 @@ int muster_message_check(const struct muster_message *message) {
     if (message->kind < MUSTER_MESSAGE_PRE_VOTE || message->kind > MUSTER_MESSAGE_TRANSFER_READY)
         return MUSTER_E_MALFORMED;
     if (message->term >= MUSTER_TERM_MAX || message->stamp.term >= MUSTER_TERM_MAX ||
-        message->election == 0)
+        message->age >= MUSTER_TERM_MAX || message->election == 0)
         return MUSTER_E_MALFORMED;
     if (message->stamp.term > message->term) /* a document is never ahead of its holder */
         return MUSTER_E_MALFORMED;

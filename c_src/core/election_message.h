@@ -53,6 +53,8 @@ struct muster_message {
     muster_member successor;
     /* The stamp of the configuration (of the commander: of the role table) the sender holds. */
     struct muster_stamp stamp;
+    /* Of the voters the sender holds under that stamp (leader groups), or 0. */
+    uint64_t fingerprint;
     /* Replies: yes. */
     bool granted;
     /* RESIGN: by choice; nothing was wrong with the leader. */

@@ -1,4 +1,4 @@
-/* Several random numbers out of the one that a step is given. */
+/* A mixing function: several random numbers out of the one that a step is given, fingerprints. */
 #ifndef MUSTER_CORE_ELECTION_RANDOM_H
 #define MUSTER_CORE_ELECTION_RANDOM_H
 

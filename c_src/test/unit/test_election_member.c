@@ -108,6 +108,23 @@ a_voter_that_does_not_know_that_it_is_one_votes_for_a_newer_configuration(void *
     assert_true(muster_config_has(&c.node[2].config, 2));
 }
 
+static void members_started_with_different_voters_do_not_vote_for_each_other(void **state) {
+    (void)state;
+    cluster_init(&c, 3, 3, false);
+    cluster_crash(&c, 3, true);
+    c.voters = 2; /* n3 was told of n1 and n2 only, and observes; n2 of all three */
+    cluster_start(&c, 3);
+    struct muster_message vote = {.kind = MUSTER_MESSAGE_VOTE,
+                                  .term = 1,
+                                  .election = 7,
+                                  .fingerprint = muster_config_fingerprint(&c.node[3].config)};
+    c.now += 400 * MS;
+    cluster_event(
+        &c, 2, (struct muster_event){.kind = MUSTER_EVENT_MESSAGE, .member = 3, .message = &vote});
+    assert_int_equal(MUSTER_E_MISMATCH, c.error);
+    assert_int_equal(0, c.node[2].term);
+}
+
 static void a_removed_voter_becomes_an_observer(void **state) {
     (void)state;
     cluster_init(&c, 4, 4, true);
@@ -208,6 +225,7 @@ int main(void) {
         cmocka_unit_test(who_keeps_nothing_on_disk_keeps_its_voters),
         cmocka_unit_test(a_candidate_with_older_voters_is_refused_and_told_the_newer),
         cmocka_unit_test(a_voter_that_does_not_know_that_it_is_one_votes_for_a_newer_configuration),
+        cmocka_unit_test(members_started_with_different_voters_do_not_vote_for_each_other),
         cmocka_unit_test(a_removed_voter_becomes_an_observer),
         cmocka_unit_test(the_voters_survive_a_restart_of_everybody),
         cmocka_unit_test(configurations_are_sets_in_order),
