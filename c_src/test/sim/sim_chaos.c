@@ -69,7 +69,7 @@ static void freeze_candidate(struct sim_world *world) {
 }
 
 static void split(struct sim_world *world) {
-    bool side[SIM_NODES_MAX];
+    bool side[SIM_NODES_MAX] = {false};
     bool one_way = sim_random_chance(&world->random, 250);
     for (int i = 0; i < world->profile.nodes; i++)
         side[i] = sim_random_chance(&world->random, 500);
