@@ -43,8 +43,8 @@ static void only_the_leader_changes_the_voters(void **state) {
     assert_int_equal(MUSTER_E_INVALID, c.error);
 }
 
-/* Why not: {a} joins b at a, {a} joins c at b's back; {a, b} and {a, c} have majorities that do not
- * meet once each adds one more. The second change waits until a majority holds the first. */
+/* Why: with the voters 1, 2 and 3, a leader 1 that adds 4 and then 5 while 2 and 3 do not hear it
+ * would count 1, 4 and 5 as a majority of five; 2 and 3 are one of three. */
 static void the_next_change_waits_for_a_majority_to_hold_the_last(void **state) {
     (void)state;
     cluster_init(&c, 5, 3, true);
