@@ -39,8 +39,7 @@ int muster_commander_init(struct muster_commander *c,
     return muster_election_init(&c->election, &election, &election.self, 1, NULL, moment);
 }
 
-/* Two leaders of one term may both have written tables; the word of the one not followed is void.
- */
+/* Two leaders of one term may both have written tables; that of the one not followed is void. */
 static void drop_rival_table(struct muster_commander *c, const struct muster_message *message) {
     bool rival =
         c->table.stamp.term == message->term && c->table.writer_election != message->election;

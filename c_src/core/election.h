@@ -16,8 +16,7 @@
  * describes the protocol and what it promises.
  *
  * The caller's duties, on which the promises rest:
- *  - It steps with TICK no later than muster_election_deadline() says (being late is safe, not
- * quick).
+ *  - It steps with TICK when muster_election_deadline() says; being late is safe, only not quick.
  *  - Of one peer it reports LINK_OPENED, then messages, then LINK_CLOSED, in this order, before the
  *    next LINK_OPENED. by_peer is true only if the other side ended the connection (its process
  *    ended, or it closed the socket); a connection this side gave up on is not.
@@ -76,10 +75,9 @@ struct muster_event {
 
 /* When a step happens, and its share of chance. */
 struct muster_moment {
-    uint64_t now; /* this member's monotonic clock */
-    uint64_t
-        wall_ms; /* unix time: only a floor for new terms of members that keep nothing on disk */
-    uint64_t random; /* 64 unpredictable bits, fresh for each step */
+    uint64_t now;     /* this member's monotonic clock; not 0 */
+    uint64_t wall_ms; /* unix time: a floor for new terms where nothing is saved */
+    uint64_t random;  /* 64 unpredictable bits, fresh for each step */
 };
 
 enum muster_effect_kind {
@@ -105,8 +103,7 @@ struct muster_effect {
     const struct muster_config *config;
 };
 
-/* At most: a resignation, a round of requests and a round of heartbeats to everyone, and the rest.
- */
+/* At most a resignation, a round of requests and two of heartbeats, to everyone; and the rest. */
 #define MUSTER_EFFECTS_MAX (4 * MUSTER_MEMBERS_MAX + 8)
 
 struct muster_effects {

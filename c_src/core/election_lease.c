@@ -225,8 +225,7 @@ bool muster_election_held(const struct muster_election *e) {
     return holders >= muster_election_quorum(e);
 }
 
-/* A member has been in a later term: it can follow again only if this leader leads in a later one.
- */
+/* A member has been in a later term: it can follow again only a leader of a still later one. */
 static void outrun(struct muster_turn *t, uint64_t term) {
     muster_election_step_down(t, MUSTER_NOBODY, false, 0);
     muster_election_adopt_term(t, term);

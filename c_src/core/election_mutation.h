@@ -1,5 +1,4 @@
-/* Deliberate faults, compiled in one at a time, by which the simulator proves that it can see them.
- */
+/* Deliberate faults, compiled in one at a time: the simulator proves by them that it can see. */
 #ifndef MUSTER_CORE_ELECTION_MUTATION_H
 #define MUSTER_CORE_ELECTION_MUTATION_H
 

@@ -13,8 +13,7 @@
 typedef uint64_t muster_member;
 #define MUSTER_NOBODY ((muster_member)0)
 
-/* The members of one election, observers and oneself included. All memory is in the state's struct.
- */
+/* The members of one election, observers and oneself included; all memory is in its struct. */
 #ifndef MUSTER_MEMBERS_MAX
 #define MUSTER_MEMBERS_MAX 128
 #endif

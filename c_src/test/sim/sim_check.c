@@ -119,8 +119,7 @@ static void check_candidacy(struct sim_world *world, int node) {
                  (unsigned long long)(world->now - world->check.stood_at[node]));
 }
 
-/* 7. A member that hears no majority does not raise its term (unless a resigning leader asks it).
- */
+/* 7. A member that hears no majority does not raise its term, unless a resigning leader asks. */
 static void check_contact(struct sim_world *world, int node, const struct muster_event *event) {
     const struct muster_election *core = &world->node[node].commander.election;
     bool stood = core->role == MUSTER_CANDIDATE && core->term != world->check.term_before;

@@ -1,5 +1,4 @@
-/* The network: links that open and close, and messages that may be lost, late, doubled or swapped.
- */
+/* The network: links open and close, and messages may be lost, late, doubled or swapped. */
 #include "test/sim/sim_world.h"
 
 #include <stdlib.h>
@@ -46,8 +45,7 @@ void sim_send(struct sim_world *world, int from, int to, const struct muster_mes
         push_message(world, from, to, message);
 }
 
-/* What meets a partition is sent again later, as TCP does, for as long as both ends keep the link.
- */
+/* What meets a partition is sent again later, as TCP does, while both ends keep the link. */
 static void retry(struct sim_world *world, const struct sim_event *event) {
     struct sim_event again = *event;
     again.at = world->now + sim_random_between(&world->random, 5 * SIM_MS, 80 * SIM_MS);
