@@ -161,6 +161,42 @@ static void the_voters_survive_a_restart_of_everybody(void **state) {
     assert_true(c.node[leader].term > 1);
 }
 
+static bool knows(muster_member member) {
+    const struct muster_peer *peer;
+    for (uint32_t i = 0; (peer = muster_election_peer(&c.node[1], i)) != NULL; i++)
+        if (peer->id == member)
+            return true;
+    return false;
+}
+
+static void a_full_table_turns_links_down_but_has_room_for_voters(void **state) {
+    (void)state;
+    cluster_init(&c, 1, 1, true);
+    for (int i = 0; i < MUSTER_MEMBERS_MAX; i++) {
+        cluster_tell(&c, 1, MUSTER_EVENT_LINK_OPENED, 2 + i);
+        assert_int_equal(0, c.error);
+    }
+    cluster_tell(&c, 1, MUSTER_EVENT_LINK_OPENED, 900);
+    assert_int_equal(MUSTER_E_LIMIT, c.error);
+    struct muster_config config;
+    const muster_member voters[] = {1, 2, 900};
+    muster_config_init(&config, voters, 3);
+    config.stamp = (struct muster_stamp){1, 1};
+    struct muster_message heartbeat = {.kind = MUSTER_MESSAGE_HEARTBEAT,
+                                       .term = 1,
+                                       .election = 7,
+                                       .stamp = config.stamp,
+                                       .carries = true,
+                                       .config = &config};
+    cluster_event(
+        &c, 1,
+        (struct muster_event){.kind = MUSTER_EVENT_MESSAGE, .member = 2, .message = &heartbeat});
+    assert_int_equal(0, c.error);
+    assert_true(knows(2));
+    assert_true(knows(900));
+    assert_int_equal(MUSTER_MEMBERS_MAX, c.node[1].peer_count);
+}
+
 static void configurations_are_sets_in_order(void **state) {
     (void)state;
     struct muster_config config;
@@ -228,6 +264,7 @@ int main(void) {
         cmocka_unit_test(members_started_with_different_voters_do_not_vote_for_each_other),
         cmocka_unit_test(a_removed_voter_becomes_an_observer),
         cmocka_unit_test(the_voters_survive_a_restart_of_everybody),
+        cmocka_unit_test(a_full_table_turns_links_down_but_has_room_for_voters),
         cmocka_unit_test(configurations_are_sets_in_order),
         cmocka_unit_test(options_are_checked_and_give_the_derived_times),
     };
