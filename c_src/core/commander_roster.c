@@ -189,6 +189,7 @@ int muster_commander_promote(struct muster_commander *c, muster_member member,
         return MUSTER_E_INVALID;
     if (role == MUSTER_ROLE_COMMANDER) {
         c->table.pin = member;
+        muster_election_cancel_transfer(&c->election);
         row->role = MUSTER_ROLE_WINGMATE;
         row->losses = 0;
         c->held_until[row - c->table.rows] = 0;

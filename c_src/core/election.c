@@ -130,7 +130,7 @@ static int on_message(struct muster_turn *t, muster_member from,
         muster_election_on_acknowledgement(t, from, message);
         break;
     case MUSTER_MESSAGE_RESIGN:
-        muster_election_on_resign(t, from, message);
+        muster_election_on_resign(t, message);
         break;
     case MUSTER_MESSAGE_TRANSFER:
         muster_election_on_transfer(t, from, message);
@@ -224,6 +224,10 @@ int muster_election_start_transfer(struct muster_election *e, muster_member to,
                                    struct muster_moment moment, struct muster_effects *effects) {
     struct muster_turn turn = {.e = e, .moment = moment, .effects = effects};
     return muster_election_transfer(&turn, to);
+}
+
+void muster_election_cancel_transfer(struct muster_election *e) {
+    e->transfer_to = MUSTER_NOBODY;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) {

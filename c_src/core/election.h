@@ -146,6 +146,7 @@ struct muster_election {
     uint64_t leader_sent_at; /* of its newest heartbeat, on its clock */
     bool leader_leads;       /* it has told us that a majority acknowledged it */
     uint64_t loyal_until;    /* until then we vote for nobody else */
+    uint64_t owed_until;     /* the same for those followed before; nobody can give it back */
     uint64_t hurry_until;    /* a leader has just ended: a refused pre-vote is soon tried again */
     uint64_t released;       /* the last election whose leader told us that it resigned */
     bool released_willingly;
@@ -248,6 +249,9 @@ bool muster_election_asked(const struct muster_election *election,
 /* A step with TRANSFER right after another one: adds to the effects instead of replacing them. */
 int muster_election_start_transfer(struct muster_election *election, muster_member to,
                                    struct muster_moment moment, struct muster_effects *effects);
+
+/* The member that a TRANSFER asked is not handed the leadership any more. */
+void muster_election_cancel_transfer(struct muster_election *election);
 
 /*
  * For MUSTER_MEMBERSHIP_SEEN only, where the commander's core keeps the voters and the document.

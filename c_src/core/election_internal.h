@@ -59,6 +59,8 @@ void muster_election_release(struct muster_election *e);
 bool muster_election_could_lead(const struct muster_election *e);
 /* Nor anything else from standing now. */
 bool muster_election_may_stand(const struct muster_election *e);
+/* Until when it owes some leader not to stand; but on that leader's behalf it may ask. */
+uint64_t muster_election_bound_until(const struct muster_election *e);
 /* Asks who would vote for this member, if it may stand. */
 void muster_election_campaign(struct muster_turn *t);
 /* Stands at once, without asking first. */
@@ -102,8 +104,7 @@ void muster_election_hand_over(struct muster_turn *t, bool willing);
 int muster_election_transfer(struct muster_turn *t, muster_member to);
 /* The clock, before anything else: ends an attempt that took too long. */
 void muster_election_expire_transfer(struct muster_turn *t);
-void muster_election_on_resign(struct muster_turn *t, muster_member from,
-                               const struct muster_message *message);
+void muster_election_on_resign(struct muster_turn *t, const struct muster_message *message);
 void muster_election_on_transfer(struct muster_turn *t, muster_member from,
                                  const struct muster_message *message);
 void muster_election_on_transfer_ready(struct muster_turn *t, muster_member from,

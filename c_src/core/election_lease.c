@@ -60,8 +60,12 @@ static void follow(struct muster_turn *t, muster_member leader,
     bool asks_for_it = e->role == MUSTER_PRE_CANDIDATE && e->permit == heartbeat->election;
     if (!asks_for_it)
         muster_election_rest(t, muster_election_timeout(t));
-    if (!follows(e, leader, heartbeat))
+    if (!follows(e, leader, heartbeat)) {
         e->leader_leads = false;
+        /* A heartbeat of a later term may be an old one, and the earlier leader still alive. */
+        if (e->loyal_until > e->owed_until)
+            e->owed_until = e->loyal_until;
+    }
     e->grant_pending = false; /* this term has its leader */
     e->leader = leader;
     e->leader_election = heartbeat->election;

@@ -101,20 +101,20 @@ void muster_election_on_transfer_ready(struct muster_turn *t, muster_member from
         muster_election_step_down(t, from, true, 2 * e->timing.timeout_max);
 }
 
-void muster_election_on_resign(struct muster_turn *t, muster_member from,
-                               const struct muster_message *message) {
+void muster_election_on_resign(struct muster_turn *t, const struct muster_message *message) {
     struct muster_election *e = t->e;
     if (message->term < e->term || e->role == MUSTER_LEADER)
         return;
     e->released = message->election;
     e->released_willingly = message->willing;
-    if (e->leader_election == message->election || e->leader == from) {
+    if (e->leader_election == message->election) {
         muster_election_release(e);
         e->hurry_until = e->now + e->timing.timeout_min;
     }
     if (e->leader != MUSTER_NOBODY || e->role == MUSTER_CANDIDATE)
         return;
-    if (message->successor == e->options.self && muster_election_may_stand(e)) {
+    bool free = muster_election_may_stand(e) && e->now >= muster_election_bound_until(e);
+    if (message->successor == e->options.self && free) {
         muster_election_stand(t);
         return;
     }

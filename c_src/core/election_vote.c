@@ -113,6 +113,10 @@ void muster_election_adopt_term(struct muster_turn *t, uint64_t term) {
     muster_election_rest(t, muster_election_timeout(t));
 }
 
+uint64_t muster_election_bound_until(const struct muster_election *e) {
+    return e->loyal_until > e->owed_until ? e->loyal_until : e->owed_until;
+}
+
 void muster_election_campaign(struct muster_turn *t) {
     struct muster_election *e = t->e;
     if (e->permit == 0)
@@ -121,8 +125,9 @@ void muster_election_campaign(struct muster_turn *t) {
         muster_election_rest(t, muster_election_timeout(t));
         return;
     }
-    if (e->permit == 0 && e->now < e->loyal_until) {
-        muster_election_rest(t, e->loyal_until - e->now);
+    uint64_t bound_until = muster_election_bound_until(e);
+    if (e->permit == 0 && e->now < bound_until) {
+        muster_election_rest(t, bound_until - e->now);
         return;
     }
     if (MUSTER_MUTANT(NO_PRE_VOTE) && e->permit == 0) {
@@ -174,6 +179,8 @@ void muster_election_expire_candidacy(struct muster_turn *t) {
 static bool loyal(const struct muster_election *e, const struct muster_message *request) {
     if (e->role == MUSTER_LEADER)
         return request->kind == MUSTER_MESSAGE_VOTE || request->consent != e->election;
+    if (e->now < e->owed_until)
+        return true;
     if (request->consent != 0 && request->consent == e->leader_election)
         return false;
     return e->now < e->loyal_until;

@@ -229,6 +229,24 @@ static void check_calm(struct sim_world *world, int node) {
         sim_fail(world, "a healthy leader is lost at node %d", node);
 }
 
+/* Whether the leader's lease may count on the voter now. */
+static bool held_up_by(const struct sim_world *world, int leader, int voter) {
+    const struct muster_election *core = &world->node[leader].commander.election;
+    uint64_t sent = world->check.support[leader][voter].sent;
+    return leader != voter && leads(world, leader) &&
+           world->check.support[leader][voter].election == core->election &&
+           sim_local(world, leader, world->now) - sim_local(world, leader, sent) <
+               core->timing.lease;
+}
+
+/* 16. Nobody votes for somebody else while a leader's lease counts on it. */
+static void check_loyalty(struct sim_world *world, int voter, int candidate) {
+    for (int i = 0; i < world->profile.nodes; i++)
+        if (i != candidate && exclusive(world) && held_up_by(world, i, voter))
+            sim_fail(world, "node %d votes for %d while it holds up the lease of %d", voter,
+                     candidate, i);
+}
+
 void sim_check_before(struct sim_world *world, int node, const struct muster_event *event) {
     struct sim_check *c = &world->check;
     const struct muster_election *core = &world->node[node].commander.election;
@@ -252,8 +270,10 @@ void sim_check_after(struct sim_world *world, int node, const struct muster_even
     check_calm(world, node);
     if (world->check.promises_only)
         return;
-    if (core->role == MUSTER_CANDIDATE && core->term != world->check.term_before)
+    if (core->role == MUSTER_CANDIDATE && core->term != world->check.term_before) {
         world->check.stood_at[node] = world->now;
+        check_loyalty(world, node, node);
+    }
     check_lease(world, node);
     check_candidacy(world, node);
     check_contact(world, node, event);
@@ -262,24 +282,6 @@ void sim_check_after(struct sim_world *world, int node, const struct muster_even
         check_change(world, node);
     if (core->role != MUSTER_FOLLOWER || event->kind == MUSTER_EVENT_ADD_VOTER)
         check_configs(world, node);
-}
-
-/* Whether the leader's lease may count on the voter now. */
-static bool held_up_by(const struct sim_world *world, int leader, int voter) {
-    const struct muster_election *core = &world->node[leader].commander.election;
-    uint64_t sent = world->check.support[leader][voter].sent;
-    return leader != voter && leads(world, leader) &&
-           world->check.support[leader][voter].election == core->election &&
-           sim_local(world, leader, world->now) - sim_local(world, leader, sent) <
-               core->timing.lease;
-}
-
-/* 16. Nobody votes for somebody else while a leader's lease counts on it. */
-static void check_loyalty(struct sim_world *world, int voter, int candidate) {
-    for (int i = 0; i < world->profile.nodes; i++)
-        if (i != candidate && exclusive(world) && held_up_by(world, i, voter))
-            sim_fail(world, "node %d votes for %d while it holds up the lease of %d", voter,
-                     candidate, i);
 }
 
 /* 12. A vote is on the disk before it is given; 13. no voter votes twice in a term; 14. none votes

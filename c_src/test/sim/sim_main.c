@@ -18,7 +18,7 @@
  * 13. No voter votes twice in a term.
  * 14. No voter votes while it may have forgotten a vote, or whom it was loyal to.
  * 15. Without saved votes: nor does it hold up a lease while it may have forgotten a vote.
- * 16. Nobody votes for somebody else while a leader's lease counts on it.
+ * 16. Nobody votes for somebody else, or stands, while a leader's lease counts on it.
  * 17. Once all is well, everyone names one leader within a bound; the commander's nodes also have
  *     one role table, and the longest-running member commands, or the one promoted by hand.
  * 18. After a transfer, or a promotion to commander, its target leads.

@@ -90,6 +90,33 @@ static void silence_starts_it_after_the_timeout(void **state) {
     assert_in_range(c.now - since, 150 * MS, 301 * MS);
 }
 
+/* The simulator's seed 2661435: nothing on disk, wrong wall clocks, and a heartbeat that a
+ * partition had kept. Its sender has resigned since, and so seems free to release the voter. */
+static void an_old_heartbeat_of_a_later_term_ends_no_loyalty(void **state) {
+    (void)state;
+    cluster_init(&c, 3, 3, false);
+    cluster_elect(&c, 1);
+    struct muster_message old = {.kind = MUSTER_MESSAGE_HEARTBEAT, .term = 8, .election = 77};
+    struct muster_message ask = {.kind = MUSTER_MESSAGE_PRE_VOTE,
+                                 .term = 9,
+                                 .election = 78,
+                                 .consent = 77,
+                                 .stamp = c.node[2].config.stamp};
+    struct muster_event stale = {.kind = MUSTER_EVENT_MESSAGE, .member = 3, .message = &old};
+    struct muster_event request = {.kind = MUSTER_EVENT_MESSAGE, .member = 3, .message = &ask};
+    cluster_event(&c, 2, stale);
+    cluster_event(&c, 2, request);
+    cluster_settle(&c);
+    cluster_expect(&c, "n2 knows no leader\n"
+                       "n2 -> n3: PRE_VOTE_REPLY 8 no\n");
+    assert_int_equal(1, cluster_leader(&c));
+    c.now += 150 * MS;
+    assert_int_equal(0, cluster_leader(&c));
+    cluster_event(&c, 2, request);
+    cluster_settle(&c);
+    cluster_expect(&c, "n2 -> n3: PRE_VOTE_REPLY 9 yes\n");
+}
+
 static void one_voter_that_loses_its_link_disturbs_nobody(void **state) {
     (void)state;
     cluster_init(&c, 3, 3, true);
@@ -194,6 +221,7 @@ int main(void) {
         cmocka_unit_test(the_lease_counts_from_the_sending_of_what_was_acknowledged),
         cmocka_unit_test(a_closed_connection_starts_the_next_election_at_once),
         cmocka_unit_test(silence_starts_it_after_the_timeout),
+        cmocka_unit_test(an_old_heartbeat_of_a_later_term_ends_no_loyalty),
         cmocka_unit_test(one_voter_that_loses_its_link_disturbs_nobody),
         cmocka_unit_test(a_link_this_side_gave_up_ends_no_loyalty),
         cmocka_unit_test(what_a_peer_acknowledged_is_void_when_its_link_closes),
