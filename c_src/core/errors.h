@@ -10,7 +10,10 @@
     X(MALFORMED, 4, "the input is not well-formed")                                                \
     X(TOO_DEEP, 5, "the input is nested too deeply")                                               \
     X(UNSUPPORTED, 6, "the input uses a feature this side does not speak")                         \
-    X(INVALID, 7, "an argument is out of its range")
+    X(INVALID, 7, "an argument is out of its range")                                               \
+    X(NOT_LEADER, 8, "only the leader can do this")                                                \
+    X(BUSY, 9, "the previous change is not finished, or the member is not ready")                  \
+    X(MISMATCH, 10, "the members were started with different voters")
 
 enum muster_error {
 #define X(name, code, text) MUSTER_E_##name = -(code),
