@@ -19,4 +19,8 @@ init(Options) ->
         %% The C node's orderly leave takes up to 4 s before it is ended by force.
         shutdown => 5000
     },
-    {ok, {#{strategy => one_for_one, intensity => 10, period => 60}, [Cnode]}}.
+    Registry = #{
+        id => muster_group_registry,
+        start => {muster_group_registry, start_link, []}
+    },
+    {ok, {#{strategy => one_for_one, intensity => 10, period => 60}, [Registry, Cnode]}}.
