@@ -19,7 +19,7 @@
 
 %%% The module under the behaviour: reports each callback, and fails those it is told to.
 
-init({Test, Options}) -> init({Test, Options, #{}});
+init({Test, Options}) when is_pid(Test) -> init({Test, Options, #{}});
 init({Test, Options, Fail}) -> {ok, Options, #{test => Test, fail => Fail}};
 init(Other) -> Other.
 
@@ -203,7 +203,8 @@ alone_test_() ->
     [
         with(Cnode, Named, fun() ->
             Pid = start([{cluster_id, "g"}]),
-            ?assert(?L:is_leader(member)),
+            Named orelse ?assert(?L:is_leader(member)),
+            ?eventually(?L:is_leader(member)),
             {leader, Term, true} = did(),
             ?assert(Term > 0),
             ?assertEqual(Term, ?L:term(Pid)),
