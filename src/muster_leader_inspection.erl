@@ -33,7 +33,8 @@ from_status(Own, #{members := Members, voters := Names} = Status) ->
         is_leader => IsLeader,
         quorum => Quorum,
         missing => Count,
-        missing_voters => [muster_election_group:node_of(Name) || Name <- Missing]
+        missing_voters => [muster_election_group:node_of(Name) || Name <- Missing],
+        problem => maps:get(problem, Status, <<>>)
     }.
 
 own() ->
@@ -54,6 +55,8 @@ reason({waiting, _}, _) ->
     "the C node is about to be started";
 reason(_, #{leader_node := Leader}) when Leader =/= undefined ->
     "";
+reason(_, #{problem := Problem}) when Problem =/= <<>> ->
+    Problem;
 reason(_, #{missing := Missing, quorum := Quorum, missing_voters := Nodes}) when Missing > 0 ->
     io_lib:format("~b of the ~b voters that are needed cannot be reached; out of reach: ~ts",
         [Missing, Quorum, lists:join(", ", [atom_to_list(Node) || Node <- Nodes])]);

@@ -158,6 +158,13 @@ renamed(_, S) ->
 happening({up, Status}, S) ->
     S1 = said(S#state{mode = cnode}),
     maps:foreach(fun(Node, _) -> tell_cnode(node_joined, Node, S1) end, S1#state.guests),
+    maps:foreach(
+        fun
+            (Pid, {_, true}) -> tell_cnode(join, node(Pid), S1);
+            (_, {_, false}) -> ok
+        end,
+        S1#state.peers
+    ),
     from_status(Status, S1);
 happening({down, unavailable}, S) ->
     without_cnode(S);
@@ -424,6 +431,8 @@ hello(Pid, HasCnode, Ask, #state{peers = Peers} = S) ->
 known(Pid, true, #state{mode = alone} = S) ->
     through(Pid, S);
 known(Pid, true, #state{guests = Guests} = S) ->
+    %% The C nodes need not have heard of each other.
+    tell_cnode(join, node(Pid), S),
     case Guests of
         %% Listed as one without; its C node has come and speaks for itself.
         #{node(Pid) := introduced} -> S#state{guests = maps:remove(node(Pid), Guests)};

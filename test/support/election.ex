@@ -27,7 +27,7 @@ defmodule Muster.Test.Election do
     def handle_call(:calls, _from, calls), do: {:reply, Enum.reverse(calls), calls}
     def handle_call({:fail, reason}, _from, _calls), do: {:error, reason, :failing}
 
-    defp at(nil), do: nil
+    defp at(none) when none in [nil, :undefined], do: nil
     defp at(pid), do: node(pid)
 
     @doc "Whether it leads, a number of times in a row, as fast as it answers."
