@@ -170,7 +170,7 @@ start_argument(#state{options = Options, voters = Voters}) ->
     },
     case Dir of
         undefined -> Argument;
-        _ -> Argument#{data_dir => unicode:characters_to_binary(Dir)}
+        _ -> Argument#{data_dir => unicode:characters_to_binary(filename:absname(Dir))}
     end.
 
 leave_group(#state{group = undefined} = S) ->
@@ -208,8 +208,10 @@ event(_, S) -> S.
 
 voters_are([], S) ->
     S;
-voters_are(Names, S) ->
-    S#state{voters = lists:sort([muster_election_group:node_of(Name) || Name <- Names])}.
+voters_are(Names, #state{voters = Before, joined = Joined} = S) ->
+    Voters = lists:sort([muster_election_group:node_of(Name) || Name <- Names]),
+    %% Who was made a voter and then left is not to be joined again.
+    S#state{voters = Voters, joined = Joined -- (Before -- Voters)}.
 
 %% No C node, and none will come: the only voter of a group needs none, as nobody can rival it.
 %% Where voters may have been added (they are on the disk), it cannot know that it is alone.
