@@ -247,5 +247,5 @@ def percentile(values, share):
     return values[min(len(values) - 1, int(share * len(values)))]
 
 
-__all__ = ["Atom", "Home", "Member", "Network", "agreed", "ip", "percentile", "random", "wait_agreed",
+__all__ = ["Atom", "etf", "COOKIE", "Home", "Member", "Network", "agreed", "ip", "percentile", "random", "wait_agreed",
            "wait_for"]
