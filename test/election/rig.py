@@ -72,6 +72,7 @@ class Host(Home):
 
     def __init__(self, network, number):
         super().__init__()
+        self.epmd_port = 4369
         self.name = f"{network.name}-{number}"
         self.ip = f"10.123.7.{number}"
         self.prefix = ["ip", "netns", "exec", self.name]

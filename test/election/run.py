@@ -53,6 +53,16 @@ def wake_process(member):
     member.process.send_signal(signal.SIGCONT)
 
 
+def settled(members, seconds=5):
+    """The one leader, with all members there and none still abstaining."""
+    def whole():
+        states = [m.status() for m in members]
+        return all(s["missing"] == 0 and s["abstaining"] == "false" and
+                   sum(x["link"] == "open" for x in s["members"]) >= len(members) - 1
+                   for s in states) and agreed(members)
+    return wait_for(whole, seconds * SLOW, 0.01)
+
+
 class LeaderWatch:
     """Asks all members all the time whether they lead: the spans of asking and answering tell what
     can and cannot have been true at once."""
@@ -127,11 +137,8 @@ def elect_and_fail_over(home, letters):
         back = Member(home, leader.alive)
         back.start(names)
         members[members.index(leader)] = back
-        full = wait_for(lambda: all(s["missing"] == 0 and sum(
-            x["link"] == "open" for x in s["members"]) == len(letters) - 1 and
-            s["abstaining"] == "false" for s in (m.status() for m in members)), 5 * SLOW, 0.01)
-        last = wait_agreed(members, 5 * SLOW)
-        if not full or not last:
+        last = settled(members)
+        if not last:
             break
     p50, p99 = percentile(times, 0.5) * 1000, percentile(times, 0.99) * 1000
     check(f"{len(letters)} members: a killed leader is replaced, {len(times)} rounds",
@@ -141,7 +148,7 @@ def elect_and_fail_over(home, letters):
 
 
 def orderly(home, members):
-    last = wait_agreed(members, 5)
+    last = settled(members)
     leader = member_of(members, last[0])
     rest = [m for m in members if m is not leader]
     began = time.monotonic()
@@ -156,7 +163,7 @@ def orderly(home, members):
 
 
 def end_of_beam(home, members):
-    last = wait_agreed(members, 5)
+    last = settled(members)
     leader = member_of(members, last[0])
     rest = [m for m in members if m is not leader]
     began = time.monotonic()
@@ -172,7 +179,7 @@ def end_of_beam(home, members):
 
 
 def silent_beam(members):
-    last = wait_agreed(members, 5)
+    last = settled(members)
     leader = member_of(members, last[0])
     rest = [m for m in members if m is not leader]
     leader.answers = False
@@ -186,7 +193,7 @@ def silent_beam(members):
 
 
 def transfer(members):
-    last = wait_agreed(members, 5)
+    last = settled(members)
     leader = member_of(members, last[0])
     target = next(m for m in members if m is not leader)
     check("transfer by another than the leader is refused",
@@ -206,7 +213,7 @@ def stopped_leader(members):
     watch = LeaderWatch(members)
     slowest = 0
     for _ in range(3):
-        last = wait_agreed(members, 5)
+        last = settled(members)
         leader = member_of(members, last[0])
         rest = [m for m in members if m is not leader]
         stop_process(leader)
@@ -296,7 +303,7 @@ def strays(home, members):
     sender = f"stray@{home.ip}".encode()
     hello = b"\1\1\0" + b"\7" * 8
     name, version = Atom("muster_election"), 1
-    noise = [7, (), (name,), (name, 2, b"g", sender, hello), (name, "x"), (Atom("other"), 1, b"g"),
+    noise = [7, (), (name,), (name, 2, b"g", sender, hello), (name, b"x"), (Atom("other"), 1, b"g"),
              (name, version, b"nosuch", sender, hello), (name, version, b"g", b"a@b", hello),
              (name, version, b"g", sender, b""), (name, version, b"g", sender, b"\xff"),
              (name, version, b"g", sender, b"\4" + b"\0" * 200), (name, version, b"g", 7, 8)]
@@ -405,12 +412,10 @@ def partitions(net):
     names = [m.node for m in members]
     for m in members:
         m.start(names)
-    found = wait_agreed(members, 5 * SLOW)
+    found = settled(members)
     check("five hosts: one leader", found)
     watch = LeaderWatch(members)
     leader = member_of(members, found[0])
-    wait_for(lambda: all(s["missing"] == 0 and all(x["link"] == "open" for x in s["members"])
-                         for s in (m.status() for m in members)), 5)
     minority = [leader, next(m for m in members if m is not leader)]
     majority = [m for m in members if m not in minority]
     net.move([minority[1].home, leader.home], "bridge1")
