@@ -118,7 +118,12 @@ static void voters_changed(struct muster_election_group *group) {
     for (struct muster_election_member *m = group->members; m != NULL; m = m->next) {
         muster_election_member_review(m);
     }
-    muster_election_group_tell(group, &(struct muster_election_event){.kind = MUSTER_TOLD_VOTERS});
+    uint64_t voters = muster_config_fingerprint(config);
+    if (voters != group->told_voters) { /* a new leader only puts its term on them */
+        group->told_voters = voters;
+        muster_election_group_tell(group,
+                                   &(struct muster_election_event){.kind = MUSTER_TOLD_VOTERS});
+    }
 }
 
 static void carry_out(struct muster_election_group *group, const struct muster_effect *effect,
@@ -457,6 +462,7 @@ static void open_group(struct muster_election_group *group,
     set_pace(elections);
     add_bootstrap(group, &options->bootstrap);
     const struct muster_config *config = &group->core.election.config;
+    group->told_voters = muster_config_fingerprint(config);
     for (uint32_t i = 0; i < config->count; i++) { /* voters that the record names */
         struct muster_election_member *member = muster_election_member_add(
             group, muster_election_names_get(&group->names, config->voters[i]));

@@ -73,6 +73,7 @@ struct muster_election_group {
     struct muster_election_member *members;
     struct muster_election_wait *waits;
     struct muster_stamp committed;
+    uint64_t told_voters; /* their fingerprint, when they were told last */
     uv_timer_t timer, chores;
     unsigned handles;
     struct muster_commander core; /* of a leader group only its election is used */

@@ -72,6 +72,7 @@ class Host(Home):
 
     def __init__(self, network, number):
         super().__init__()
+        self.epmd_port = 4369
         self.name = f"{network.name}-{number}"
         self.ip = f"10.123.7.{number}"
         self.prefix = ["ip", "netns", "exec", self.name]
@@ -247,5 +248,5 @@ def percentile(values, share):
     return values[min(len(values) - 1, int(share * len(values)))]
 
 
-__all__ = ["Atom", "Home", "Member", "Network", "agreed", "ip", "percentile", "random", "wait_agreed",
+__all__ = ["Atom", "etf", "COOKIE", "Home", "Member", "Network", "agreed", "ip", "percentile", "random", "wait_agreed",
            "wait_for"]
