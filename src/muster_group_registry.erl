@@ -63,9 +63,10 @@ publish(Key, View) ->
 
 -spec view(pid()) -> {ok, view()} | error.
 view(Pid) ->
-    try ets:lookup(?TABLE, Pid) of
+    %% The row of a process that has died goes a moment later.
+    try is_process_alive(Pid) andalso ets:lookup(?TABLE, Pid) of
         [{Pid, View}] -> {ok, View};
-        [] -> error
+        _ -> error
     catch
         error:badarg -> error
     end.

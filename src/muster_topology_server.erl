@@ -420,7 +420,8 @@ said(#state{peers = Peers} = S) ->
     S.
 
 hello(Pid, HasCnode, Ask, #state{peers = Peers} = S) ->
-    _ = Ask andalso (Pid ! introduction(false, S)),
+    %% A stranger may have asked before it could say that there is a C node here now.
+    _ = (Ask orelse not is_map_key(Pid, Peers)) andalso (Pid ! introduction(false, S)),
     Monitor =
         case Peers of
             #{Pid := {Known, _}} -> Known;

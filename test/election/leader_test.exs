@@ -170,5 +170,26 @@ defmodule Muster.Election.LeaderTest do
     eventually(fn -> other.node not in ask(leader, :voters) end)
   end
 
+  test "a BEAM that gets its name later: the only voter leads before and after" do
+    node = start_node(named: false, monitor: nil)
+    {:ok, _} = start_in(node, Member, :start_link, [[cluster_id: :group]])
+    {:ok, _} = start_in(node, :muster_topology, :start_link, [[]])
+    assert ask(node, :is_leader)
+    assert topology(node, :get_commander) == {:ok, :nonode@nohost}
+    {:ok, {term, _}} = ask(node, :token)
+
+    name = :"#{unique_name("late")}@127.0.0.1"
+    {:ok, _} = call(node, :net_kernel, :start, [[name, :longnames]])
+    eventually(fn -> ask(node, :inspect)[:leader_node] == name and ask(node, :is_leader) end)
+    {:ok, {later, _}} = ask(node, :token)
+    assert later >= term
+    assert ask(node, :voters) == [name]
+    assert [:leader, {:follower, nil}, :leader] = calls(node) |> Enum.reject(&is_term/1)
+    eventually(fn -> topology(node, :get_commander) == {:ok, name} end)
+    assert topology(node, :list_nodes) == [{name, :commander}]
+  end
+
+  defp is_term(call), do: match?({:term, _, _}, call)
+
   defp await_leader_known_to(nodes), do: await_leader(nodes, 5_000)
 end

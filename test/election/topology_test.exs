@@ -97,6 +97,24 @@ defmodule Muster.Election.TopologyTest do
     eventually(fn -> match?({:ok, n} when n != :app@host2, topology(b, :get_commander)) end)
   end
 
+  test "eight nodes started at once have one commander, the oldest in the end" do
+    nodes = start_mesh(8)
+    for node <- nodes, do: start_topology(node, quorum_size: 5)
+    await_commander(nodes)
+
+    # They were started one after the other, some within the second that counts as the same age.
+    ages =
+      for node <- nodes do
+        started = call(node, :erlang, :system_info, [:start_time])
+        now = call(node, :erlang, :monotonic_time, [])
+        {call(node, :erlang, :convert_time_unit, [now - started, :native, :millisecond]), node}
+      end
+
+    {oldest, _} = Enum.max_by(ages, &elem(&1, 0))
+    senior = for {age, node} <- ages, age > oldest - 1_500, do: node
+    eventually(fn -> await_commander(nodes) in senior end, 30_000)
+  end
+
   test "a node without a C node asks one that has" do
     [a, b] = start_mesh(2)
     c = start_node(monitor: nil, app_env: [cnode: :disabled])
