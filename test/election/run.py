@@ -427,8 +427,9 @@ def partitions(net):
     new = wait_agreed(majority, 5 * SLOW, other_than=found[1])
     check("2|3: the majority elects", new, f"{(time.monotonic() - cut) * 1000:.0f} ms")
     time.sleep(1.5)
-    check("2|3: the minority does not", leader.status()["leader"] == "none" and
-          leader.status()["missing"] == 0 or leader.status()["is_leader"] == "false")
+    alone = [m.status() for m in minority]
+    check("2|3: the minority does not", all(s["leader"] == "none" and s["is_leader"] == "false" and
+                                            s["missing"] == 1 for s in alone))
     term = majority[0].status()["term"]
     net.move([m.home for m in minority], "bridge0")
     healed = time.monotonic()
