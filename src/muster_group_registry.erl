@@ -11,7 +11,7 @@
 
 -behaviour(gen_server).
 
--export([start_link/0, ensure/0, claim/2, publish/2, view/1, pass/2]).
+-export([start_link/0, claim/2, publish/1, view/1, pass/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([view/0]).
@@ -32,8 +32,20 @@ start_link() ->
             Other
     end.
 
-%% Whether there is one, or now is.
--spec ensure() -> ok.
+%% Makes the calling process this node's member of a group, with a first view. Returns a monitor of
+%% the registry: on its `DOWN' message, claim again.
+-spec claim(binary(), view()) -> {ok, reference()} | {error, {already_started, pid()}}.
+claim(Key, View) ->
+    ensure(),
+    Monitor = erlang:monitor(process, ?MODULE),
+    case gen_server:call(?MODULE, {claim, Key, self(), View}) of
+        ok ->
+            {ok, Monitor};
+        {error, _} = Error ->
+            erlang:demonitor(Monitor, [flush]),
+            Error
+    end.
+
 ensure() ->
     case whereis(?MODULE) of
         undefined ->
@@ -43,22 +55,14 @@ ensure() ->
             ok
     end.
 
-%% Makes the calling process this node's member of a group, with a first view.
--spec claim(binary(), view()) -> ok | {error, {already_started, pid()}}.
-claim(Key, View) ->
-    gen_server:call(?MODULE, {claim, Key, self(), View}).
-
 %% What the calling process has to say of itself now.
--spec publish(binary(), view()) -> ok.
-publish(Key, View) ->
+-spec publish(view()) -> ok.
+publish(View) ->
     try ets:insert(?TABLE, {self(), View}) of
         true -> ok
     catch
-        error:badarg ->
-            %% The table went with its owner.
-            ensure(),
-            _ = claim(Key, View),
-            ok
+        %% The table went with its owner; the monitor tells.
+        error:badarg -> ok
     end.
 
 -spec view(pid()) -> {ok, view()} | error.

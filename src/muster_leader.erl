@@ -293,9 +293,10 @@ bootstrap(Server) ->
 join(Server, Peer) ->
     gen_server:cast(Server, {muster_leader_server, join, node_of(Peer)}).
 
-%% @doc Takes a voter out of the group: for the leader, with a data directory. The leader itself
-%% cannot leave; it must {@link transfer/2} first. (A process that just stops is still counted as a
-%% voter.)
+%% @doc Takes another member out of the group, for good: a voter only with a data directory (else
+%% `{error, unsupported}'), once a majority holds the new configuration. Any member may ask for it,
+%% but not for itself (`{error, invalid}'). The leader stays until it has been transferred from. (A
+%% process that just stops is still counted as a voter.)
 -spec leave(server(), peer()) -> ok | {error, error()}.
 leave(Server, Peer) ->
     ask(request, Server, [leave, node_of(Peer)]).

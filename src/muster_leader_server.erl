@@ -20,6 +20,7 @@
     none :: undefined | nil,
     options :: #{atom() => term()},
     key :: binary(),
+    registry :: reference() | undefined,
     %% Undefined while the BEAM has no name: then no C node could be of use.
     group :: muster_election_group:group() | undefined,
     %% Who decides: the C node, this process alone (the only voter, and no C node), or nobody.
@@ -58,9 +59,8 @@ init(Options, State, Module, None) ->
                 key = <<"leader:", Id/binary>>,
                 voters = voters(Read)
             },
-            muster_group_registry:ensure(),
             case muster_group_registry:claim(S#state.key, view(S)) of
-                ok -> {ok, S, {continue, start}};
+                {ok, Monitor} -> {ok, S#state{registry = Monitor}, {continue, start}};
                 {error, Reason} -> {stop, Reason}
             end;
         {error, Invalid} ->
@@ -108,6 +108,11 @@ info({muster_leader, ?VERSION, message, From, Message}, S) ->
     message(From, Message, S);
 info({muster_leader, ?VERSION, hello, Pid, Voters, Ask}, S) ->
     hello(Pid, Voters, Ask, S);
+info({'DOWN', Registry, process, _, _}, #state{registry = Registry} = S) ->
+    case muster_group_registry:claim(S#state.key, view(S)) of
+        {ok, Monitor} -> S#state{registry = Monitor};
+        {error, Reason} -> stop(Reason, S)
+    end;
 info({'DOWN', Monitor, process, Pid, _} = Message, #state{peers = Peers} = S) ->
     case Peers of
         #{Pid := Monitor} -> peer_left(Pid, S);
@@ -398,8 +403,8 @@ guarded(Fun) ->
 
 %%% What others may read
 
-published(#state{key = Key} = S) ->
-    ok = muster_group_registry:publish(Key, view(S)),
+published(S) ->
+    ok = muster_group_registry:publish(view(S)),
     S.
 
 view(#state{options = Options} = S) ->

@@ -19,6 +19,7 @@
     options :: #{atom() => term()},
     self :: node(),
     key :: binary(),
+    registry :: reference() | undefined,
     group :: muster_election_group:group() | undefined,
     %% Who is asked: the C node, this server's own table, another member with a C node, or nobody
     %% as yet.
@@ -42,11 +43,11 @@
 %% @private
 init(#{name := Name, node_id := Self} = Options) ->
     S = #state{options = Options, self = Self, key = key(Name), table = #{Self => wingmate}},
-    muster_group_registry:ensure(),
     case muster_group_registry:claim(S#state.key, #{}) of
-        ok ->
+        {ok, Monitor} ->
             ok = net_kernel:monitor_nodes(true),
-            {ok, enter(S#state{roles = [{Self, wingmate}]}), {continue, introduce}};
+            S1 = S#state{registry = Monitor, roles = [{Self, wingmate}]},
+            {ok, enter(S1), {continue, introduce}};
         {error, Reason} ->
             {stop, Reason}
     end.
@@ -108,6 +109,11 @@ handle_info({nodeup, Node}, #state{self = nonode@nohost} = S) when Node =:= node
 handle_info({nodeup, Node}, S) ->
     _ = Node =/= node() andalso say_hello(Node, S),
     {noreply, S};
+handle_info({'DOWN', Registry, process, _, _}, #state{registry = Registry} = S) ->
+    case muster_group_registry:claim(S#state.key, #{}) of
+        {ok, Monitor} -> {noreply, S#state{registry = Monitor}};
+        {error, Reason} -> {stop, Reason, S}
+    end;
 handle_info({'DOWN', Monitor, process, _, _}, #state{node_monitor = Monitor} = S) ->
     erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
     {noreply, S#state{node_monitor = undefined}};

@@ -262,6 +262,26 @@ messages_test_() ->
         why = ended()
     end).
 
+registry_ends_test_() ->
+    with(none, false, fun() ->
+        Pid = start([{cluster_id, g}]),
+        {leader, _, true} = did(),
+        {ok, Topology} = muster_topology:start_link([]),
+        Registry = whereis(muster_group_registry),
+        exit(Registry, kill),
+        ?eventually((catch ?L:is_leader(Pid)) =:= true),
+        %% By then it has heard of the end as well.
+        ?assertEqual(1, muster_topology:node_count()),
+        ?assertEqual({error, {already_started, Topology}},
+            muster_topology:start_link([{name, 'Elixir.Raxol.Swarm.Topology'}])),
+        %% The application takes over the registry that its users have started.
+        Again = whereis(muster_group_registry),
+        ?assertEqual({ok, Again}, muster_group_registry:start_link()),
+        unlink(Again),
+        gen_server:stop(Topology),
+        stop()
+    end).
+
 second_in_group_test_() ->
     with(none, false, fun() ->
         Pid = start([{cluster_id, g}]),

@@ -243,7 +243,7 @@ defmodule Muster.Leader do
   @spec join(server(), peer()) :: :ok
   def join(server, peer), do: :muster_leader.join(server, peer)
 
-  @doc "Takes a voter out of the group: for the leader, with a data directory."
+  @doc "Takes another member out of the group, for good; a voter only with a data directory."
   @spec leave(server(), peer()) :: :ok | {:error, term()}
   def leave(server, peer), do: :muster_leader.leave(server, peer)
 
