@@ -432,8 +432,8 @@ def silent_hosts(net, members):
 
 def deafen(members, to, on):
     """What one host sends reaches no other, which it hears."""
-    rules = f"table ip muster {{ chain in {{ type filter hook input priority 0; " \
-            f"ip saddr {to.home.ip} drop; }} }}" if on else "delete table ip muster"
+    rules = "add table ip muster; add chain ip muster in { type filter hook input priority 0; }; " \
+            f"add rule ip muster in ip saddr {to.home.ip} drop" if on else "delete table ip muster"
     for m in members:
         subprocess.run(["ip", "netns", "exec", m.home.name, "nft", rules], check=True,
                        stderr=subprocess.DEVNULL)
