@@ -61,7 +61,8 @@ bool muster_commander_pardon(struct muster_commander *c) {
     return true;
 }
 
-static const struct muster_election_peer *peer_of(const struct muster_commander *c, muster_member member) {
+static const struct muster_election_peer *peer_of(const struct muster_commander *c,
+                                                  muster_member member) {
     const struct muster_election_peer *peer;
     for (uint32_t i = 0; (peer = muster_election_peer(&c->election, i)) != NULL; i++)
         if (peer->id == member)

@@ -285,6 +285,7 @@ void muster_election_status(const struct muster_election *e, uint64_t now,
     };
 }
 
-const struct muster_election_peer *muster_election_peer(const struct muster_election *e, uint32_t index) {
+const struct muster_election_peer *muster_election_peer(const struct muster_election *e,
+                                                        uint32_t index) {
     return index < e->peer_count ? &e->peers[index] : NULL;
 }

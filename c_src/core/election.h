@@ -233,7 +233,7 @@ void muster_election_status(const struct muster_election *election, uint64_t now
 
 /* The peer at `index` (0 until NULL), in no particular order; lives until the next step. */
 const struct muster_election_peer *muster_election_peer(const struct muster_election *election,
-                                               uint32_t index);
+                                                        uint32_t index);
 
 /* How long this member has been running, ms. */
 uint64_t muster_election_age(const struct muster_election *election);

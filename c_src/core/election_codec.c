@@ -26,6 +26,11 @@ struct sink {
     const struct muster_member_names *names;
 };
 
+static void start_sink(struct sink *s, uint8_t *out, const struct muster_member_names *names) {
+    *s = (struct sink){.names = names};
+    s->out = out;
+}
+
 static void put8(struct sink *s, uint8_t value) {
     s->out[s->len++] = value;
 }
@@ -117,7 +122,8 @@ static void put_note(struct sink *s, const struct muster_note *note) {
 size_t muster_election_encode(uint8_t *out, const struct muster_message *message,
                               const struct muster_note *note,
                               const struct muster_member_names *names) {
-    struct sink s = {.out = out, .names = names};
+    struct sink s;
+    start_sink(&s, out, names);
     const struct muster_config *config = message->carries ? message->config : NULL;
     const struct muster_role_table *table = note != NULL && message->carries ? note->table : NULL;
     put_message(&s, message);
@@ -137,7 +143,8 @@ size_t muster_election_encode(uint8_t *out, const struct muster_message *message
 
 size_t muster_election_encode_saved(uint8_t *out, const struct muster_election_saved *saved,
                                     const struct muster_member_names *names) {
-    struct sink s = {.out = out, .names = names};
+    struct sink s;
+    start_sink(&s, out, names);
     put64(&s, saved->term);
     put64(&s, saved->voted_for);
     put64(&s, saved->voted_election);

@@ -215,7 +215,8 @@ void muster_election_expire_lease(struct muster_turn *t) {
         muster_election_step_down(t, MUSTER_NOBODY, false, muster_election_timeout(t));
 }
 
-bool muster_election_healthy(const struct muster_election *e, const struct muster_election_peer *peer) {
+bool muster_election_healthy(const struct muster_election *e,
+                             const struct muster_election_peer *peer) {
     return supports(e, peer) && peer->eligible && peer->acked + e->timing.lease > e->now &&
            muster_stamp_compare(peer->held, e->config.stamp) == 0;
 }

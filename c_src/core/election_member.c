@@ -137,7 +137,8 @@ static void spread(struct muster_turn *t) {
 }
 
 /* A newcomer counts as soon as it is in: it must already be acknowledging. */
-static bool ready_to_join(const struct muster_election *e, const struct muster_election_peer *peer) {
+static bool ready_to_join(const struct muster_election *e,
+                          const struct muster_election_peer *peer) {
     return MUSTER_MUTANT(LOCAL_JOIN) ||
            (peer->link_open && peer->acked != 0 && peer->acked + e->timing.lease > e->now &&
             muster_stamp_compare(peer->held, e->config.stamp) == 0);

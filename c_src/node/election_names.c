@@ -77,7 +77,7 @@ int muster_election_c_node_of(struct muster_node_name *c_node,
     char alive[MUSTER_NODE_NAME_MAX + sizeof SUFFIX];
     const char *host = muster_node_name_host(beam);
     muster_node_name_alive(beam, alive);
-    strcat(alive, SUFFIX);
+    memcpy(alive + beam->alive_len, SUFFIX, sizeof SUFFIX);
     return muster_node_name_join(c_node, alive, host, strlen(host));
 }
 

@@ -129,9 +129,11 @@ int muster_election_request_start(struct muster_request *q) {
 static int find_group(struct muster_request *q, struct muster_slice key,
                       struct muster_election_group **group) {
     *group = muster_election_group_find(&q->node->elections, key);
-    return *group != NULL
-               ? 0
-               : muster_request_refuse(q, "unknown_group", "no group of this key was started");
+    if (*group == NULL) {
+        muster_request_refuse(q, "unknown_group", "no group of this key was started");
+        return MUSTER_E_INVALID;
+    }
+    return 0;
 }
 
 static int group_only(struct muster_request *q, struct muster_election_group **group) {

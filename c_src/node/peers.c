@@ -332,7 +332,9 @@ static void on_up(void *context, struct muster_link *link) {
     }
     peer->link = link;
     if (muster_link_is_outgoing(link)) {
-        peer->dial_took_ms = (uint32_t)(now_ms(peers) - peer->dialled_at_ms);
+        peer->dial_took_ms = (uint32_t)(now_ms(peers) - peer->dialled_at_ms) + 1;
+    } else if (peer->dial_took_ms == 0) {
+        peer->dial_took_ms = 1; /* it was near enough to come by itself */
     }
     if (peer->outgoing == link) {
         peer->outgoing = NULL;

@@ -40,7 +40,7 @@ struct muster_peer {
     uint64_t since_ms;
     unsigned attempts; /* since it was last connected */
     uint64_t dialled_at_ms;
-    uint32_t dial_took_ms; /* the last one that went well */
+    uint32_t dial_took_ms; /* the last one that went well; 0: none ever did */
     struct muster_backoff backoff;
     uv_timer_t retry;
     int dialling;                 /* counted among the dials under way */

@@ -63,6 +63,13 @@ def settled(members, seconds=5):
     return wait_for(whole, seconds * SLOW, 0.01)
 
 
+def history(members, since):
+    """What the members were told since then, for whoever looks at a failure."""
+    told = sorted((at - since, m.alive, event) for m in members for at, _, event in m.events
+                  if at >= since)
+    return "".join(f"\n       {at * 1000:7.1f} ms {alive}: {event}" for at, alive, event in told)
+
+
 class LeaderWatch:
     """Asks all members all the time whether they lead: the spans of asking and answering tell what
     can and cannot have been true at once."""
@@ -404,6 +411,70 @@ def durable(home):
 
 # --- Partitions ---
 
+def silent_hosts(net, members):
+    times = []
+    for _ in range(6):
+        last = settled(members)
+        if not last:
+            break
+        leader = member_of(members, last[0])
+        rest = [m for m in members if m is not leader]
+        net.move([leader.home], "bridge1")
+        cut = time.monotonic()
+        found = wait_agreed(rest, 5 * SLOW, other_than=last[1])
+        if found:
+            times.append(time.monotonic() - cut)
+        net.move([leader.home], "bridge0")
+    check("a leader's host falls silent, 6 rounds", len(times) == 6 and
+          percentile(times, 0.5) < 0.3 * SLOW and max(times) < 0.7 * SLOW,
+          ", ".join(f"{t * 1000:.0f}" for t in sorted(times)) + " ms")
+
+
+def deafen(members, to, on):
+    """What one host sends reaches no other, which it hears."""
+    rules = "add table ip muster; add chain ip muster in { type filter hook input priority 0; }; " \
+            f"add rule ip muster in ip saddr {to.home.ip} drop" if on else "delete table ip muster"
+    for m in members:
+        subprocess.run(["ip", "netns", "exec", m.home.name, "nft", rules], check=True,
+                       stderr=subprocess.DEVNULL)
+
+
+def one_way(members):
+    last = settled(members)
+    leader = member_of(members, last[0])
+    rest = [m for m in members if m is not leader]
+    try:
+        deafen(rest, leader, True)
+    except (OSError, subprocess.CalledProcessError):
+        print("     one-way: there is no nftables here")
+        return
+    cut = time.monotonic()
+    wait_for(lambda: leader.status()["is_leader"] == "false", 5)
+    took = time.monotonic() - cut
+    found = wait_agreed(rest, 5 * SLOW, other_than=last[1])
+    check("one-way: a leader that is not heard steps down, another leads", found and
+          took < TIMEOUT_MIN + 0.025 + 0.02 * SLOW, f"{took * 1000:.0f} ms")
+    deafen(rest, leader, False)
+    healed = time.monotonic()
+    one = wait_for(lambda: agreed(members), 5)
+    check("one-way: and one does when it is heard again", one == found,
+          f"{(time.monotonic() - healed) * 1000:.0f} ms")
+
+
+def flapping(net, members):
+    last = settled(members)
+    flapper = next(m for m in members if m.node != last[0])
+    rest = [m for m in members if m is not flapper]
+    for _ in range(12):
+        net.move([flapper.home], "bridge1")
+        time.sleep(random.uniform(0.02, 0.25))
+        net.move([flapper.home], "bridge0")
+        time.sleep(random.uniform(0.02, 0.25))
+    check("a flapping link disturbs nobody else", agreed(rest) == last)
+    check("and its member follows in the end", settled(members) == last)
+
+
+
 def partitions(net):
     hosts = net.hosts
     for host in hosts:
@@ -437,7 +508,8 @@ def partitions(net):
                    all(m.status()["leader"] == a[0].encode() for m in members) and a, 5)
     took = time.monotonic() - healed
     check("2|3: one leader after the heal", one and took < 1 * SLOW, f"{took * 1000:.0f} ms")
-    check("2|3: which is the majority's still", one == new and majority[0].status()["term"] == term)
+    check("2|3: which is the majority's still", one == new and majority[0].status()["term"] == term,
+          "" if one == new else history(members, cut))
     net.move([members[4].home], "bridge1")
     time.sleep(0.3)
     net.move([members[4].home], "bridge0")
@@ -446,6 +518,9 @@ def partitions(net):
         s["leader"] == a[0].encode() and all(x["link"] == "open" for x in s["members"])
         for s in (m.status() for m in members)) and a, 5)
     check("a short cut is got over", one, f"{(time.monotonic() - took) * 1000:.0f} ms")
+    silent_hosts(net, members)
+    one_way(members)
+    flapping(net, members)
     watch.stop()
     check("partitions: never do two lead at once", watch.asked > 100 and not watch.clashes(),
           f"{watch.asked} answers, {watch.clashes()}")
@@ -531,6 +606,33 @@ def commander(home):
         lambda e: e[0] == "leader" and e[1] == b"nonode@nohost", 0.5))
 
 
+def twenty(home):
+    """All started at once, in any order of age."""
+    members = [Member(home, f"n{i}") for i in range(20)]
+    ages = [1000 + 2000 * i for i in range(20)]
+    random.shuffle(ages)
+    for m, age in zip(members, ages):
+        m.start(group=b"t", kind="commander", quorum_size=11, age_ms=age)
+    for m in members:
+        for other in members:
+            if other is not m:
+                m.call("join", group=b"t", node=other.node.encode())
+    wait_for(lambda: all(sum(x["link"] == "open" for x in m.status(b"t")["members"]) == 19
+                         for m in members), 20, 0.02)
+    began = time.monotonic()
+    found = wait_agreed(members, 10, group=b"t")
+    took = time.monotonic() - began
+    check("20 members, quorum 11: one commander", found and took < 2 * SLOW,
+          f"{took * 1000:.0f} ms after all were connected")
+    oldest = members[ages.index(max(ages))].node
+    check("20 members: the oldest has it in the end",
+          wait_for(lambda: (a := agreed(members, b"t")) and a[0] == oldest, 10 * SLOW, 0.01),
+          f"{(time.monotonic() - began) * 1000:.0f} ms")
+    check("20 members: one role table", wait_for(
+        lambda: len({tuple(sorted(roles_of(m).items())) for m in members}) == 1 and
+        len(roles_of(members[0])) == 20, 5 * SLOW, 0.02))
+
+
 def run(name, function, *args):
     began = time.monotonic()
     try:
@@ -582,7 +684,7 @@ def can_make_namespaces():
 
 def main():
     parts = sys.argv[1:]
-    for function in (three, five, durable, commander):
+    for function in (three, five, durable, commander, twenty):
         if not parts or function.__name__ in parts:
             on_host(function)
     skipped = 0
