@@ -226,6 +226,6 @@ build/tidy/%.ok: c_src/%.c $(HEADERS) .clang-tidy
 	  || { cat $@.err; exit 1; }
 	@touch $@
 
-include c_src/test/sim/sim.mk
+-include c_src/test/sim/sim.mk
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
