@@ -41,7 +41,7 @@
     keys :: #{binary() => Name :: term()},
     connector :: pid(),
     peers :: muster_peer_table:table(),
-    subscribers = #{} :: #{pid() => reference()},
+    subscribers = muster_subscribers:new() :: muster_subscribers:subscribers(),
     cnode = starting :: cnode(),
     generation :: term(),
     monitor :: reference() | undefined,
@@ -130,9 +130,9 @@ handle_call(activate, From, #state{options = #{foreign := Foreign}} = S) ->
             {stop, normal, {error, Reason}, S}
     end;
 handle_call({subscribe, Pid}, _From, S) ->
-    {reply, ok, add_subscriber(Pid, S)};
+    {reply, ok, S#state{subscribers = muster_subscribers:add(Pid, S#state.subscribers)}};
 handle_call({unsubscribe, Pid}, _From, S) ->
-    {reply, ok, remove_subscriber(Pid, S)};
+    {reply, ok, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_call(snapshot, _From, #state{peers = Peers} = S) ->
     {reply, muster_peer_table:peers(Peers), S};
 handle_call({lookup, Node}, _From, #state{peers = Peers} = S) ->
@@ -194,7 +194,7 @@ handle_info({'DOWN', Monitor, process, _, Reason}, #state{monitor = Monitor} = S
         end,
     {noreply, attach_later(cnode_down(Why, S))};
 handle_info({'DOWN', _, process, Pid, _}, S) ->
-    {noreply, remove_subscriber(Pid, S)};
+    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_info(attach, S) ->
     {noreply, attach(S)};
 handle_info({timeout, Timer, activate}, #state{activation = {_, Timer}} = S) ->
@@ -466,7 +466,7 @@ news(News, #state{peers = Peers} = S) ->
     awaited(S1).
 
 tell(Event, #state{subscribers = Subscribers, options = #{name := Server}} = S) ->
-    maps:foreach(fun(Pid, _) -> Pid ! {muster_discovery, Event} end, Subscribers),
+    muster_subscribers:tell({muster_discovery, Event}, Subscribers),
     {Kind, Node, What} = Event,
     Detail =
         case Kind of
@@ -511,20 +511,6 @@ awaited(#state{awaits = Awaits, peers = Peers} = S) ->
             Awaits
         )
     }.
-
-add_subscriber(Pid, #state{subscribers = Subscribers} = S) when is_map_key(Pid, Subscribers) ->
-    S;
-add_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
-    S#state{subscribers = Subscribers#{Pid => erlang:monitor(process, Pid)}}.
-
-remove_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
-    case maps:take(Pid, Subscribers) of
-        {Monitor, Rest} ->
-            erlang:demonitor(Monitor, [flush]),
-            S#state{subscribers = Rest};
-        error ->
-            S
-    end.
 
 %%% Own metadata, and talking to the peers' discovery
 
