@@ -116,8 +116,8 @@ static bool is_bare(struct muster_heap *heap, const struct muster_sibling *sibli
 }
 
 int muster_leaf_set_dot(struct muster_heap *heap, struct muster_dot dot, struct muster_leaf *leaf) {
-    leaf->head = heap->ops->make_integer(heap->env, dot.lineage);
-    leaf->tail = heap->ops->make_integer(heap->env, dot.n);
+    leaf->head = muster_heap_make_integer(heap, dot.lineage);
+    leaf->tail = muster_heap_make_integer(heap, dot.n);
     return leaf->head == 0 || leaf->tail == 0 ? MUSTER_E_NOMEM : 0;
 }
 

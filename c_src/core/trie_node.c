@@ -6,10 +6,10 @@
 
 /* Not the compiler's: without a flag for newer processors that is a call. */
 static inline unsigned popcount(unsigned bits) {
-    bits -= bits >> 1 & 0x5555;
-    bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
-    bits = (bits + (bits >> 4)) & 0x0f0f;
-    return (bits + (bits >> 8)) & 0x1f;
+    bits -= bits >> 1 & 0x55555555;
+    bits = (bits & 0x33333333) + (bits >> 2 & 0x33333333);
+    bits = (bits + (bits >> 4)) & 0x0f0f0f0f;
+    return bits * 0x01010101 >> 24;
 }
 
 /* How many leaves lie before that of slot `index`: those of the slots above. */
@@ -82,15 +82,16 @@ struct muster_leaf muster_node_leaf(const struct muster_node *node, size_t posit
     return (struct muster_leaf){.key = words[0], .head = words[1], .tail = words[2]};
 }
 
-struct muster_slot muster_node_slot(const struct muster_node *node, unsigned index) {
-    if (has(node->leaf_map, index)) {
-        struct muster_leaf leaf = muster_node_leaf(node, leaf_rank(node->leaf_map, index));
-        return muster_slot_leaf(&leaf);
+void muster_node_slot(const struct muster_node *node, unsigned index, struct muster_slot *slot) {
+    if (has(node->child_map, index)) {
+        slot->kind = MUSTER_SLOT_CHILD;
+        slot->child = node->children[child_rank(node->child_map, index)];
+    } else if (has(node->leaf_map, index)) {
+        slot->kind = MUSTER_SLOT_LEAF;
+        slot->leaf = muster_node_leaf(node, leaf_rank(node->leaf_map, index));
+    } else {
+        slot->kind = MUSTER_SLOT_EMPTY;
     }
-    if (has(node->child_map, index))
-        return (struct muster_slot){.kind = MUSTER_SLOT_CHILD,
-                                    .child = node->children[child_rank(node->child_map, index)]};
-    return muster_slot_empty();
 }
 
 /* From the header of a child of any depth. */
@@ -160,7 +161,7 @@ int muster_draft_add_counted(struct muster_heap *heap, struct muster_draft *draf
 }
 
 static muster_term make_masked(struct muster_heap *heap, uint64_t value) {
-    return heap->ops->make_integer(heap->env, value & MUSTER_INTEGER_MASK);
+    return muster_heap_make_integer(heap, value & MUSTER_INTEGER_MASK);
 }
 
 static int finish_child(struct muster_heap *heap, const muster_term *words, size_t arity,
@@ -213,8 +214,7 @@ static void copy_children(struct muster_draft *draft, const struct muster_node *
 
 /* The whole node written anew, its slots moved to where they belong. */
 static int rebuild(struct muster_heap *heap, const struct muster_node *node, unsigned index,
-                   const struct muster_slot *slot, const struct muster_tally *change,
-                   unsigned depth, struct muster_slot *out) {
+                   struct muster_slot *slot, const struct muster_tally *change, unsigned depth) {
     struct muster_draft draft;
     size_t leaves_above = leaf_rank(node->leaf_map, index);
     size_t leaf_end = leaves_above + has(node->leaf_map, index);
@@ -231,13 +231,12 @@ static int rebuild(struct muster_heap *heap, const struct muster_node *node, uns
     muster_draft_add(&draft, index, slot);
     copy_leaves(&draft, node, 0, leaves_above);
     copy_children(&draft, node, child_end, node->child_count - child_end);
-    return muster_draft_finish(heap, &draft, depth, out);
+    return muster_draft_finish(heap, &draft, depth, slot);
 }
 
 /* The same words but for one slot, whose kind stays. */
 static int patch(struct muster_heap *heap, const struct muster_node *node, unsigned index,
-                 const struct muster_slot *slot, const struct muster_tally *change,
-                 struct muster_slot *out) {
+                 struct muster_slot *slot, const struct muster_tally *change) {
     muster_term words[MUSTER_NODE_WORDS];
     size_t leaf_words = node->leaf_count * MUSTER_LEAF_WORDS;
     size_t arity = MUSTER_NODE_HEADER + leaf_words + node->child_count;
@@ -252,16 +251,16 @@ static int patch(struct muster_heap *heap, const struct muster_node *node, unsig
     words[2] = make_masked(heap, node->tally.sum + change->sum);
     if (words[1] == 0 || words[2] == 0)
         return MUSTER_E_NOMEM;
-    return finish_child(heap, words, arity, out);
+    return finish_child(heap, words, arity, slot);
 }
 
 int muster_node_replace(struct muster_heap *heap, const struct muster_node *node, unsigned index,
-                        const struct muster_slot *slot, const struct muster_tally *change,
-                        unsigned depth, struct muster_slot *out) {
+                        struct muster_slot *slot, const struct muster_tally *change,
+                        unsigned depth) {
     bool patches = (slot->kind == MUSTER_SLOT_LEAF && has(node->leaf_map, index)) ||
                    (slot->kind == MUSTER_SLOT_CHILD && has(node->child_map, index));
-    return patches ? patch(heap, node, index, slot, change, out)
-                   : rebuild(heap, node, index, slot, change, depth, out);
+    return patches ? patch(heap, node, index, slot, change)
+                   : rebuild(heap, node, index, slot, change, depth);
 }
 
 int muster_node_pair(struct muster_heap *heap, unsigned depth, const struct muster_leaf *a,
