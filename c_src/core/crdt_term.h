@@ -40,6 +40,9 @@ struct muster_term_ops {
     int (*hash)(void *env, muster_term term, bool bounded, uint32_t *hash);
     /* These return 0, which is no term, when memory is short. */
     muster_term (*make_tuple)(void *env, const muster_term *elements, size_t arity);
+    /* A tuple with these elements, at `words`: they may be changed until the heap's next use. */
+    muster_term (*copy_tuple)(void *env, const muster_term *elements, size_t arity,
+                              muster_term **words);
     muster_term (*make_integer)(void *env, uint64_t value);
     muster_term (*make_cons)(void *env, muster_term head, muster_term tail);
     muster_term (*make_nil)(void *env);

@@ -70,22 +70,14 @@ int muster_trie_find(struct muster_heap *heap, muster_term root, muster_term key
 
 /* The key was there, with the leaf `old`, or was not there (NULL). */
 static int note_change(struct muster_heap *heap, struct edit *edit, const struct muster_leaf *old) {
-    struct muster_slot before = muster_slot_empty(), after = muster_slot_empty();
-    struct muster_tally had, has;
-    int error;
-    if (old != NULL)
-        before = muster_slot_leaf(old);
-    if (!edit->removes)
-        after = muster_slot_leaf(&edit->leaf);
+    uint64_t had = 0, has = 0;
+    int error = old != NULL ? muster_leaf_sum(heap, old, &had) : 0;
+    if (!error && !edit->removes)
+        error = muster_leaf_sum(heap, &edit->leaf, &has);
     edit->changed = old != NULL || !edit->removes;
-    error = muster_slot_tally(heap, &before, &had);
-    if (!error)
-        error = muster_slot_tally(heap, &after, &has);
-    if (error)
-        return error;
-    edit->change.count = has.count - had.count;
-    edit->change.sum = has.sum - had.sum;
-    return 0;
+    edit->change.count = (uint64_t)!edit->removes - (old != NULL);
+    edit->change.sum = has - had;
+    return error;
 }
 
 /* `depth` is that of a child in this slot. */

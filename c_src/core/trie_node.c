@@ -4,6 +4,8 @@
 
 #include "core/trie_bucket.h"
 
+#define FULL 0xffff
+
 /* Not the compiler's: without a flag for newer processors that is a call. */
 static inline unsigned popcount(unsigned bits) {
     bits -= bits >> 1 & 0x55555555;
@@ -13,17 +15,23 @@ static inline unsigned popcount(unsigned bits) {
 }
 
 /* How many leaves lie before that of slot `index`: those of the slots above. */
-static size_t leaf_rank(uint16_t leaf_map, unsigned index) {
+static inline size_t leaf_rank(uint16_t leaf_map, unsigned index) {
     return popcount((unsigned)leaf_map >> index >> 1);
 }
 
-/* How many children lie before that of slot `index`: those of the slots below. */
-static size_t child_rank(uint16_t child_map, unsigned index) {
-    return popcount(child_map & ((1u << index) - 1));
+/* How many children lie before that of slot `index`: those of the slots below. Of the nodes near
+ * the root nearly all are full of children, which then need no counting. */
+static inline size_t child_rank(uint16_t child_map, unsigned index) {
+    return child_map == FULL ? index : popcount(child_map & ((1u << index) - 1));
 }
 
 static bool has(uint16_t map, unsigned index) {
     return map >> index & 1;
+}
+
+/* Whether a node is none: its parent holds the one leaf, or nothing. The root is a node always. */
+static bool is_too_small(unsigned depth, size_t leaves, size_t children) {
+    return depth > 0 && children == 0 && leaves < 2;
 }
 
 static int read_map(struct muster_heap *heap, muster_term term, struct muster_node *node) {
@@ -42,6 +50,16 @@ static int read_tally(struct muster_heap *heap, const muster_term *elements,
     return error ? error : muster_heap_integer(heap, elements[2], &tally->sum);
 }
 
+static void count_slots(struct muster_node *node) {
+    if (node->child_map == FULL) {
+        node->leaf_count = 0;
+        node->child_count = MUSTER_TRIE_FANOUT;
+    } else {
+        node->leaf_count = popcount(node->leaf_map);
+        node->child_count = popcount(node->child_map);
+    }
+}
+
 /* Sets where the leaves and children lie; MALFORMED if the maps and the arity disagree. */
 static int lay_out(struct muster_node *node, const muster_term *elements, size_t arity,
                    unsigned depth) {
@@ -50,11 +68,12 @@ static int lay_out(struct muster_node *node, const muster_term *elements, size_t
     if ((node->leaf_map & node->child_map) != 0 ||
         (bucket && (node->leaf_map | node->child_map) != 0))
         return MUSTER_E_MALFORMED;
-    node->leaf_count = bucket ? body / MUSTER_LEAF_WORDS : popcount(node->leaf_map);
-    node->child_count = popcount(node->child_map);
+    count_slots(node);
+    if (bucket)
+        node->leaf_count = body / MUSTER_LEAF_WORDS;
     if (body != node->leaf_count * MUSTER_LEAF_WORDS + node->child_count)
         return MUSTER_E_MALFORMED;
-    if (depth > 0 && node->leaf_count < 2 && node->child_count == 0)
+    if (is_too_small(depth, node->leaf_count, node->child_count))
         return MUSTER_E_MALFORMED;
     node->leaves = elements + MUSTER_NODE_HEADER;
     node->children = node->leaves + node->leaf_count * MUSTER_LEAF_WORDS;
@@ -164,11 +183,22 @@ static muster_term make_masked(struct muster_heap *heap, uint64_t value) {
     return muster_heap_make_integer(heap, value & MUSTER_INTEGER_MASK);
 }
 
+/* The header must be there. */
 static int finish_child(struct muster_heap *heap, const muster_term *words, size_t arity,
                         struct muster_slot *slot) {
+    if (words[0] == 0 || words[1] == 0 || words[2] == 0)
+        return MUSTER_E_NOMEM;
     slot->kind = MUSTER_SLOT_CHILD;
     slot->child = heap->ops->make_tuple(heap->env, words, arity);
     return slot->child == 0 ? MUSTER_E_NOMEM : 0;
+}
+
+/* What the parent of such a node holds: its one leaf, at `leaf`, or nothing. */
+static int collapse(size_t leaves, const muster_term *leaf, struct muster_slot *slot) {
+    slot->kind = leaves == 0 ? MUSTER_SLOT_EMPTY : MUSTER_SLOT_LEAF;
+    if (leaves == 1)
+        slot->leaf = (struct muster_leaf){leaf[0], leaf[1], leaf[2]};
+    return 0;
 }
 
 int muster_draft_finish(struct muster_heap *heap, struct muster_draft *draft, unsigned depth,
@@ -176,82 +206,75 @@ int muster_draft_finish(struct muster_heap *heap, struct muster_draft *draft, un
     muster_term words[MUSTER_NODE_WORDS];
     const muster_term *leaves = draft_leaves(draft);
     size_t leaf_words = draft->leaf_count * MUSTER_LEAF_WORDS;
-    if (depth > 0 && draft->child_count == 0 && draft->leaf_count < 2) {
-        *slot = muster_slot_empty();
-        if (draft->leaf_count == 1) {
-            struct muster_leaf leaf = {leaves[0], leaves[1], leaves[2]};
-            *slot = muster_slot_leaf(&leaf);
-        }
-        return 0;
-    }
+    if (is_too_small(depth, draft->leaf_count, draft->child_count))
+        return collapse(draft->leaf_count, leaves, slot);
     words[0] =
         make_masked(heap, (uint64_t)draft->child_map << MUSTER_TRIE_FANOUT | draft->leaf_map);
     words[1] = make_masked(heap, draft->tally.count);
     words[2] = make_masked(heap, draft->tally.sum);
-    for (size_t i = 0; i < MUSTER_NODE_HEADER; i++)
-        if (words[i] == 0)
-            return MUSTER_E_NOMEM;
     memcpy(words + MUSTER_NODE_HEADER, leaves, leaf_words * sizeof *words);
     memcpy(words + MUSTER_NODE_HEADER + leaf_words, draft->children,
            draft->child_count * sizeof *words);
     return finish_child(heap, words, MUSTER_NODE_HEADER + leaf_words + draft->child_count, slot);
 }
 
-/* Adds `count` leaves of the node, from `first` on. Descending, so the last come first. */
-static void copy_leaves(struct muster_draft *draft, const struct muster_node *node, size_t first,
-                        size_t count) {
-    draft->leaf_count += count;
-    memcpy(draft_leaves(draft), node->leaves + first * MUSTER_LEAF_WORDS,
-           count * MUSTER_LEAF_WORDS * sizeof(muster_term));
-}
-
-static void copy_children(struct muster_draft *draft, const struct muster_node *node, size_t first,
-                          size_t count) {
-    memcpy(draft->children + draft->child_count, node->children + first,
-           count * sizeof(muster_term));
-    draft->child_count += count;
+static muster_term *copy(muster_term *to, const muster_term *from, size_t count) {
+    memcpy(to, from, count * sizeof *to);
+    return to + count;
 }
 
 /* The whole node written anew, its slots moved to where they belong. */
 static int rebuild(struct muster_heap *heap, const struct muster_node *node, unsigned index,
                    struct muster_slot *slot, const struct muster_tally *change, unsigned depth) {
-    struct muster_draft draft;
-    size_t leaves_above = leaf_rank(node->leaf_map, index);
-    size_t leaf_end = leaves_above + has(node->leaf_map, index);
+    muster_term words[MUSTER_NODE_WORDS], *to = words + MUSTER_NODE_HEADER;
+    size_t leaves_above = leaf_rank(node->leaf_map, index) * MUSTER_LEAF_WORDS;
+    size_t leaf_end = leaves_above + (has(node->leaf_map, index) ? MUSTER_LEAF_WORDS : 0);
     size_t children_below = child_rank(node->child_map, index);
     size_t child_end = children_below + has(node->child_map, index);
-    uint16_t others = (uint16_t) ~(1u << index);
-    muster_draft_init(&draft);
-    draft.leaf_map = node->leaf_map & others;
-    draft.child_map = node->child_map & others;
-    draft.tally.count = node->tally.count + change->count;
-    draft.tally.sum = node->tally.sum + change->sum;
-    copy_leaves(&draft, node, leaf_end, node->leaf_count - leaf_end);
-    copy_children(&draft, node, 0, children_below);
-    muster_draft_add(&draft, index, slot);
-    copy_leaves(&draft, node, 0, leaves_above);
-    copy_children(&draft, node, child_end, node->child_count - child_end);
-    return muster_draft_finish(heap, &draft, depth, slot);
+    uint32_t others = ~(1u << index | 1u << index << MUSTER_TRIE_FANOUT);
+    uint32_t map = ((uint32_t)node->child_map << MUSTER_TRIE_FANOUT | node->leaf_map) & others;
+    to = copy(to, node->leaves, leaves_above);
+    if (slot->kind == MUSTER_SLOT_LEAF) {
+        write_leaf(to, &slot->leaf);
+        to += MUSTER_LEAF_WORDS;
+        map |= 1u << index;
+    }
+    to = copy(to, node->leaves + leaf_end, node->leaf_count * MUSTER_LEAF_WORDS - leaf_end);
+    to = copy(to, node->children, children_below);
+    if (slot->kind == MUSTER_SLOT_CHILD) {
+        *to++ = slot->child;
+        map |= 1u << index << MUSTER_TRIE_FANOUT;
+    }
+    to = copy(to, node->children + child_end, node->child_count - child_end);
+    if (is_too_small(depth, popcount(map & FULL), map >> MUSTER_TRIE_FANOUT))
+        return collapse(popcount(map & FULL), words + MUSTER_NODE_HEADER, slot);
+    words[0] = make_masked(heap, map);
+    words[1] = make_masked(heap, node->tally.count + change->count);
+    words[2] = make_masked(heap, node->tally.sum + change->sum);
+    return finish_child(heap, words, (size_t)(to - words), slot);
 }
 
 /* The same words but for one slot, whose kind stays. */
 static int patch(struct muster_heap *heap, const struct muster_node *node, unsigned index,
                  struct muster_slot *slot, const struct muster_tally *change) {
-    muster_term words[MUSTER_NODE_WORDS];
     size_t leaf_words = node->leaf_count * MUSTER_LEAF_WORDS;
-    size_t arity = MUSTER_NODE_HEADER + leaf_words + node->child_count;
-    muster_term *at = words + MUSTER_NODE_HEADER;
-    memcpy(words, node->leaves - MUSTER_NODE_HEADER, arity * sizeof *words);
-    if (slot->kind == MUSTER_SLOT_CHILD)
-        at[leaf_words + child_rank(node->child_map, index)] = slot->child;
-    else
-        write_leaf(at + leaf_rank(node->leaf_map, index) * MUSTER_LEAF_WORDS, &slot->leaf);
-    if (change->count != 0)
-        words[1] = make_masked(heap, node->tally.count + change->count);
-    words[2] = make_masked(heap, node->tally.sum + change->sum);
-    if (words[1] == 0 || words[2] == 0)
+    muster_term *words, count = make_masked(heap, node->tally.count + change->count),
+                        sum = make_masked(heap, node->tally.sum + change->sum);
+    muster_term copied =
+        heap->ops->copy_tuple(heap->env, node->leaves - MUSTER_NODE_HEADER,
+                              MUSTER_NODE_HEADER + leaf_words + node->child_count, &words);
+    if (copied == 0 || count == 0 || sum == 0)
         return MUSTER_E_NOMEM;
-    return finish_child(heap, words, arity, slot);
+    words[1] = count;
+    words[2] = sum;
+    words += MUSTER_NODE_HEADER;
+    if (slot->kind == MUSTER_SLOT_CHILD)
+        words[leaf_words + child_rank(node->child_map, index)] = slot->child;
+    else
+        write_leaf(words + leaf_rank(node->leaf_map, index) * MUSTER_LEAF_WORDS, &slot->leaf);
+    slot->kind = MUSTER_SLOT_CHILD;
+    slot->child = copied;
+    return 0;
 }
 
 int muster_node_replace(struct muster_heap *heap, const struct muster_node *node, unsigned index,

@@ -110,6 +110,14 @@ static muster_term heap_make_tuple(void *env, const muster_term *elements, size_
     return (muster_term)cell;
 }
 
+static muster_term heap_copy_tuple(void *env, const muster_term *elements, size_t arity,
+                                   muster_term **words) {
+    muster_term copy = heap_make_tuple(env, elements, arity);
+    if (copy != 0)
+        *words = cell_of(copy)->elements;
+    return copy;
+}
+
 static muster_term heap_make_integer(void *env, uint64_t value) {
     return refuses(env) ? 0 : (muster_term)new_cell(env, CELL_INTEGER, value, 0);
 }
@@ -146,6 +154,7 @@ static const struct muster_term_ops heap_ops = {
     .identical = heap_identical,
     .hash = heap_hash,
     .make_tuple = heap_make_tuple,
+    .copy_tuple = heap_copy_tuple,
     .make_integer = heap_make_integer,
     .make_cons = heap_make_cons,
     .make_nil = heap_make_nil,
