@@ -1,23 +1,21 @@
 #include "core/lineage.h"
 
-__extension__ typedef unsigned __int128 wide;
-
-static wide widen(const uint64_t number[2]) {
-    return (wide)number[1] << 64 | number[0];
+/* Multilinear hashing (Lemire and Kaser, "Strongly universal string hashing is fast", 2014): with
+ * random words m, any two different pairs have the same with a probability of 2^-32. */
+static uint64_t half(const uint64_t m[5], uint64_t lineage, uint64_t n) {
+    uint64_t sum = m[0] + m[1] * (uint32_t)lineage + m[2] * (lineage >> 32) + m[3] * (uint32_t)n +
+                   m[4] * (n >> 32);
+    return sum >> 32;
 }
 
-/* offset + lineage * a + n * b mod 2^128, of which the high half is the fingerprint. With offset, a
- * and b random and secret that is strongly universal (multilinear hashing: Dietzfelbinger 1996;
- * Lemire and Kaser 2014): any two pairs below 2^65 have the same with a probability of 2^-64, and
- * nothing but whether two were the same is ever seen outside. */
-static wide mix(const struct muster_lineage_key *key, uint64_t lineage, uint64_t n) {
-    return widen(key->offset) + widen(key->lineage) * lineage + widen(key->n) * n;
-}
-
-/* Zero marks a slot that was never used, so no tip may have it. */
-static uint64_t fingerprint(wide mixed) {
-    uint64_t high = (uint64_t)(mixed >> 64);
-    return high == 0 ? 1 : high;
+/* The same, so far as anybody can tell who does not know the key, with a probability of 2^-64: all
+ * that is ever seen of fingerprints is whether two were the same. Zero marks a slot that was never
+ * used, so no tip may have it. */
+static uint64_t fingerprint(const struct muster_lineage_table *table, uint64_t lineage,
+                            uint64_t n) {
+    uint64_t high = half(table->key.words[0], lineage, n);
+    uint64_t print = high << 32 | half(table->key.words[1], lineage, n);
+    return print == 0 ? 1 : print;
 }
 
 /* Lineages are random, so their low bits spread them evenly. */
@@ -32,12 +30,11 @@ void muster_lineage_init(struct muster_lineage_table *table, const struct muster
 }
 
 void muster_lineage_begin(struct muster_lineage_table *table, uint64_t lineage, uint64_t n) {
-    atomic_store(slot_of(table, lineage), fingerprint(mix(&table->key, lineage, n)));
+    atomic_store(slot_of(table, lineage), fingerprint(table, lineage, n));
 }
 
 bool muster_lineage_advance(struct muster_lineage_table *table, uint64_t lineage, uint64_t n) {
-    wide mixed = mix(&table->key, lineage, n);
-    uint64_t tip = fingerprint(mixed);
+    uint64_t tip = fingerprint(table, lineage, n);
     return atomic_compare_exchange_strong(slot_of(table, lineage), &tip,
-                                          fingerprint(mixed + widen(table->key.n)));
+                                          fingerprint(table, lineage, n + 1));
 }

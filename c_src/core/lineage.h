@@ -19,9 +19,8 @@
 
 #define MUSTER_LINEAGE_SLOTS 65536
 
-/* 128-bit numbers, the low halves first: see fingerprint() in lineage.c. */
 struct muster_lineage_key {
-    uint64_t offset[2], lineage[2], n[2];
+    uint64_t words[2][5]; /* see lineage.c */
 };
 
 struct muster_lineage_table {
