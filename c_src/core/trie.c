@@ -45,7 +45,7 @@ static int descend(struct muster_heap *heap, muster_term root, uint32_t hash, st
 static int find_in_bucket(struct muster_heap *heap, muster_term term, muster_term key,
                           struct muster_leaf *leaf, bool *found) {
     struct muster_node bucket;
-    size_t position;
+    size_t position = 0;
     int error = muster_node_read(heap, term, MUSTER_TRIE_DEPTH, &bucket);
     if (!error)
         error = muster_bucket_find(heap, &bucket, key, &position);
