@@ -33,6 +33,13 @@
     error_at = 0 :: integer()
 }).
 
+-record(await, {
+    from :: gen_server:from(),
+    min :: pos_integer(),
+    ms :: timeout(),
+    timer :: reference() | undefined
+}).
+
 -type cnode() :: starting | up | {down, Reason :: term()}.
 
 -record(state, {
@@ -48,7 +55,8 @@
     attach_ms = ?ATTACH_MIN_MS :: pos_integer(),
     warned = false :: boolean(),
     activation :: undefined | {gen_server:from(), reference()},
-    awaits = #{} :: #{reference() => {gen_server:from(), pos_integer(), Ms :: integer()}},
+    %% By the monitor of who waits.
+    awaits = #{} :: #{reference() => #await{}},
     syncs = #{} :: #{reference() => {gen_server:from(), Ms :: integer(), #{term() => true}, [binary()]}},
     metadata :: muster_discovery:metadata(),
     version :: integer(),
@@ -193,19 +201,20 @@ handle_info({'DOWN', Monitor, process, _, Reason}, #state{monitor = Monitor} = S
             _ -> cnode_down
         end,
     {noreply, attach_later(cnode_down(Why, S))};
+handle_info({'DOWN', Monitor, process, _, _}, #state{awaits = Awaits} = S) when
+    is_map_key(Monitor, Awaits)
+->
+    {noreply, await_over(Monitor, none, S)};
 handle_info({'DOWN', _, process, Pid, _}, S) ->
     {noreply, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_info(attach, S) ->
     {noreply, attach(S)};
 handle_info({timeout, Timer, activate}, #state{activation = {_, Timer}} = S) ->
     {noreply, activate(ok, S)};
-handle_info({timeout, Timer, await}, #state{awaits = Awaits} = S) ->
-    case maps:take(Timer, Awaits) of
-        {{From, _, Ms}, Rest} ->
-            gen_server:reply(From, {error, {timeout, Ms}}),
-            {noreply, S#state{awaits = Rest}};
-        error ->
-            {noreply, S}
+handle_info({timeout, _, {await, Monitor}}, #state{awaits = Awaits} = S) ->
+    case Awaits of
+        #{Monitor := #await{ms = Ms}} -> {noreply, await_over(Monitor, {error, {timeout, Ms}}, S)};
+        #{} -> {noreply, S}
     end;
 handle_info({timeout, Timer, sync}, #state{syncs = Syncs} = S) ->
     case maps:take(Timer, Syncs) of
@@ -276,10 +285,7 @@ cnode_up(Generation, #state{topologies = Topologies} = S) ->
         cnode = up, generation = Generation, attach_ms = ?ATTACH_MIN_MS, warned = false
     },
     send_metadata(S1),
-    case S1#state.draining of
-        true -> S1;
-        false -> lists:foldl(fun start_topology/2, S1, maps:keys(Topologies))
-    end.
+    lists:foldl(fun start_topology/2, S1, maps:keys(Topologies)).
 
 cnode_down(starting, S) ->
     S#state{cnode = starting};
@@ -301,6 +307,8 @@ warn_once(Reason, #state{warned = false} = S) when Reason =:= unavailable; Reaso
 warn_once(_, S) ->
     S.
 
+start_topology(_, #state{draining = true} = S) ->
+    S;
 start_topology(Name, #state{topologies = Topologies, generation = Generation} = S) ->
     case Topologies of
         #{Name := #topology{state = {missing, _}}} ->
@@ -319,6 +327,9 @@ start_topology(Name, #state{topologies = Topologies, generation = Generation} = 
             S
     end.
 
+reply({start, _, _}, _, #state{draining = true} = S) ->
+    %% It was stopped since.
+    activated(S);
 reply({start, Generation, Name}, Result, #state{generation = Generation} = S) ->
     #{Name := T} = S#state.topologies,
     case Result of
@@ -330,8 +341,9 @@ reply({start, Generation, Name}, Result, #state{generation = Generation} = S) ->
             activate({error, Reason}, S);
         {error, Reason} ->
             Text = text(Reason),
-            ?LOG_ERROR("muster_discovery: topology ~0tp cannot be started: ~ts", [Name, Text],
-                ?LOG_META),
+            T#topology.state =:= {failed, Text} orelse
+                ?LOG_ERROR("muster_discovery: topology ~0tp cannot be started: ~ts", [Name, Text],
+                    ?LOG_META),
             erlang:send_after(?RETRY_MS, self(), {retry, Generation, Name}),
             put_topology(Name, T#topology{state = {failed, Text}}, S)
     end;
@@ -404,7 +416,7 @@ cnode_event(_, _, S) ->
 found(How, Name, Topology, #state{topologies = Topologies, connector = Connector} = S) ->
     #{Topology := #topology{spec = #{filter := Filter}}} = Topologies,
     [Alive | _] = binary:split(Name, <<"@">>),
-    case Filter(Alive) of
+    case passes(Filter, Alive) of
         true ->
             case How of
                 found -> muster_connector:found(Connector, Name, Topology);
@@ -413,6 +425,17 @@ found(How, Name, Topology, #state{topologies = Topologies, connector = Connector
             news({found, binary_to_atom(Name, utf8), Topology}, S);
         false ->
             S
+    end.
+
+%% The filter may be the user's own function.
+passes(Filter, Alive) ->
+    try
+        Filter(Alive)
+    catch
+        Class:Reason ->
+            ?LOG_WARNING("muster_discovery: name_match failed for ~ts: ~0tp", [Alive, {Class, Reason}],
+                ?LOG_META),
+            false
     end.
 
 %% A peer that refuses us, or that we refuse, is named once for each reason.
@@ -486,31 +509,30 @@ await_peers(From, Min, Timeout, #state{peers = Peers, awaits = Awaits} = S) ->
             gen_server:reply(From, ok),
             S;
         false ->
-            Ref =
+            {Pid, _} = From,
+            Monitor = erlang:monitor(process, Pid),
+            Timer =
                 case Timeout of
-                    infinity -> make_ref();
-                    _ -> erlang:start_timer(Timeout, self(), await)
+                    infinity -> undefined;
+                    _ -> erlang:start_timer(Timeout, self(), {await, Monitor})
                 end,
-            S#state{awaits = Awaits#{Ref => {From, Min, Timeout}}}
+            Await = #await{from = From, min = Min, ms = Timeout, timer = Timer},
+            S#state{awaits = Awaits#{Monitor => Await}}
     end.
 
 awaited(#state{awaits = Awaits} = S) when map_size(Awaits) =:= 0 ->
     S;
 awaited(#state{awaits = Awaits, peers = Peers} = S) ->
     Count = muster_peer_table:count(Peers),
-    S#state{
-        awaits = maps:filter(
-            fun(Ref, {From, Min, _}) ->
-                Count >= Min andalso
-                    begin
-                        _ = erlang:cancel_timer(Ref),
-                        gen_server:reply(From, ok)
-                    end,
-                Count < Min
-            end,
-            Awaits
-        )
-    }.
+    Over = [Monitor || {Monitor, #await{min = Min}} <- maps:to_list(Awaits), Count >= Min],
+    lists:foldl(fun(Monitor, Acc) -> await_over(Monitor, ok, Acc) end, S, Over).
+
+await_over(Monitor, Answer, #state{awaits = Awaits} = S) ->
+    {#await{from = From, timer = Timer}, Rest} = maps:take(Monitor, Awaits),
+    erlang:demonitor(Monitor, [flush]),
+    _ = is_reference(Timer) andalso erlang:cancel_timer(Timer),
+    Answer =:= none orelse gen_server:reply(From, Answer),
+    S#state{awaits = Rest}.
 
 %%% Own metadata, and talking to the peers' discovery
 
@@ -568,8 +590,7 @@ from_peer(hello, #{from := From, version := Version, metadata := Metadata} = Hel
             lists:member(Node, muster_peer_table:ups(S#state.peers))}
     of
         {{ok, Read}, true} ->
-            Was = muster_peer_table:is_leaving(Node, S#state.peers),
-            Was =:= Leaving orelse muster_connector:leaving(S#state.connector, Node, Leaving),
+            muster_connector:leaving(S#state.connector, Node, Leaving),
             news({hello, Node, Version, Read, Leaving}, S);
         _ ->
             S
@@ -583,13 +604,14 @@ drain_or_resume(Draining, #state{draining = Draining} = S) ->
     S;
 drain_or_resume(true, #state{topologies = Topologies, connector = Connector} = S) ->
     muster_connector:pause(Connector),
+    %% Also those whose start is not answered yet.
     S1 = maps:fold(
         fun
-            (Name, #topology{state = started, key = Key} = T, Acc) ->
+            (_, #topology{state = {missing, _}}, Acc) ->
+                Acc;
+            (Name, #topology{key = Key} = T, Acc) ->
                 muster_cnode:cast(discovery, stop, #{topology => Key}),
-                put_topology(Name, T#topology{state = pending}, Acc);
-            (_, _, Acc) ->
-                Acc
+                put_topology(Name, T#topology{state = pending}, Acc)
         end,
         S#state{draining = true},
         Topologies
@@ -702,8 +724,16 @@ status_of(Topologies, #state{cnode = Cnode}) ->
         {_, _, _} when length(Dead) =:= length(Topologies) -> {down, joined(Dead)};
         {_, _, {down, _}} -> {degraded, <<"the C node is being restarted">>};
         {_, _, starting} -> {degraded, <<"the C node is starting">>};
-        {[], [], up} -> up;
+        {[], [], up} -> alive(Topologies);
         _ -> {degraded, joined(Dead ++ Errors)}
+    end.
+
+%% Without a name of its own this node is not found, and the BEAM connects to nobody.
+alive(Topologies) ->
+    Beams = [T || #topology{spec = #{mfas := #{connect := {net_kernel, _, _}}}} = T <- Topologies],
+    case is_alive() orelse Beams =:= [] of
+        true -> up;
+        false -> {degraded, <<"this node is not distributed: it has no name yet (-name, -sname)">>}
     end.
 
 topology_status(#topology{spec = #{strategy := Strategy, options := Options}, state = State} = T) ->
