@@ -43,8 +43,10 @@
     handle_call/3,
     handle_cast/2,
     handle_info/2,
-    terminate/2
+    terminate/2,
+    format_status/1
 ]).
+-ignore_xref([format_status/1]).
 
 -export_type([service/0, key/0, reply_to/0, result/0, on_exit/0, generation/0]).
 
@@ -268,6 +270,31 @@ terminate(_Reason, #state{owner = Owner}) ->
     after ?STOP_MS ->
         exit(Owner, kill)
     end.
+
+%% @private
+%% Cookies, and the options of strategies among the requests, stay out of crash reports.
+format_status(Status) ->
+    maps:map(
+        fun
+            (state, S) -> S#state{cookies = maps:map(fun(_, _) -> '...' end, S#state.cookies)};
+            (message, Message) -> without_argument(Message);
+            (log, Events) -> [without_arguments(Event) || Event <- Events];
+            (_, Value) -> Value
+        end,
+        Status
+    ).
+
+without_argument({'$gen_cast', Request}) -> {'$gen_cast', without_argument(Request)};
+without_argument({'$gen_call', From, Request}) -> {'$gen_call', From, without_argument(Request)};
+without_argument({request, ReplyTo, Service, Op, _}) -> {request, ReplyTo, Service, Op, '...'};
+without_argument({cast, Service, Op, _}) -> {cast, Service, Op, '...'};
+without_argument({call, Service, Op, _}) -> {call, Service, Op, '...'};
+without_argument(Message) -> Message.
+
+without_arguments(Event) when is_tuple(Event) ->
+    list_to_tuple([without_argument(Element) || Element <- tuple_to_list(Event)]);
+without_arguments(Event) ->
+    Event.
 
 %%% Starting and ending the C node
 
