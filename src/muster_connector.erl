@@ -391,12 +391,16 @@ compare(_, {error, _}) ->
 %% connection that it has to this node anyway, or will have after this.
 peers_of(Node) ->
     [Alive, Host] = binary:split(name(Node), <<"@">>),
-    Cnode = binary_to_atom(<<Alive/binary, ?CNODE_SUFFIX/binary, "@", Host/binary>>, utf8),
-    try gen_server:call({muster, Cnode}, peers, ?CONSULT_MS) of
+    try
+        %% A name that would be too long is none.
+        Cnode = binary_to_atom(<<Alive/binary, ?CNODE_SUFFIX/binary, "@", Host/binary>>, utf8),
+        gen_server:call({muster, Cnode}, peers, ?CONSULT_MS)
+    of
         Peers when is_list(Peers) -> Peers;
         _ -> []
     catch
-        exit:_ -> []
+        exit:_ -> [];
+        error:system_limit -> []
     end.
 
 states(Peers) ->
