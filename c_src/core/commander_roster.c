@@ -22,7 +22,7 @@ static struct muster_about *about(struct muster_commander *c, muster_member memb
 }
 
 static bool has_peer(const struct muster_commander *c, muster_member member) {
-    const struct muster_peer *peer;
+    const struct muster_election_peer *peer;
     for (uint32_t i = 0; (peer = muster_election_peer(&c->election, i)) != NULL; i++)
         if (peer->id == member)
             return true;
@@ -63,7 +63,7 @@ void muster_commander_hear(struct muster_commander *c, muster_member from, uint6
 }
 
 void muster_commander_count(struct muster_commander *c) {
-    const struct muster_peer *peer;
+    const struct muster_election_peer *peer;
     for (uint32_t i = 0; (peer = muster_election_peer(&c->election, i)) != NULL; i++) {
         const struct muster_about *said = about(c, peer->id);
         bool heard = c->election.role != MUSTER_LEADER || peer->acked != 0;
@@ -120,7 +120,7 @@ static bool correct_age(struct muster_commander *c, const struct muster_about *s
     return true;
 }
 
-static bool enrol_peer(struct muster_commander *c, const struct muster_peer *peer) {
+static bool enrol_peer(struct muster_commander *c, const struct muster_election_peer *peer) {
     const struct muster_about *said = about(c, peer->id);
     const struct muster_role_row *row = muster_table_look(&c->table, peer->id);
     if (said != NULL && !said->left && peer->acked != 0) {
@@ -136,7 +136,7 @@ static bool enrol_peer(struct muster_commander *c, const struct muster_peer *pee
 bool muster_commander_enrol(struct muster_commander *c) {
     int64_t started = muster_commander_clock(c) - (int64_t)muster_election_age(&c->election);
     bool changed = enrol(c, c->election.options.self, c->options.incarnation, started, true);
-    const struct muster_peer *peer;
+    const struct muster_election_peer *peer;
     for (uint32_t i = 0; (peer = muster_election_peer(&c->election, i)) != NULL; i++)
         changed = enrol_peer(c, peer) || changed;
     return changed;

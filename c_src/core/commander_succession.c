@@ -61,8 +61,9 @@ bool muster_commander_pardon(struct muster_commander *c) {
     return true;
 }
 
-static const struct muster_peer *peer_of(const struct muster_commander *c, muster_member member) {
-    const struct muster_peer *peer;
+static const struct muster_election_peer *peer_of(const struct muster_commander *c,
+                                                  muster_member member) {
+    const struct muster_election_peer *peer;
     for (uint32_t i = 0; (peer = muster_election_peer(&c->election, i)) != NULL; i++)
         if (peer->id == member)
             return peer;
@@ -71,7 +72,7 @@ static const struct muster_peer *peer_of(const struct muster_commander *c, muste
 
 /* Whether the member could lead: it has a C node that is well and no role that forbids it. */
 static bool able(const struct muster_commander *c, const struct muster_role_row *row) {
-    const struct muster_peer *peer = peer_of(c, row->id);
+    const struct muster_election_peer *peer = peer_of(c, row->id);
     return row->incarnation != 0 && row->alive && row->role != MUSTER_ROLE_OBSERVER &&
            peer != NULL && peer->link_open && peer->eligible;
 }

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-struct muster_peer *muster_election_find(struct muster_election *e, muster_member member) {
+struct muster_election_peer *muster_election_find(struct muster_election *e, muster_member member) {
     for (uint32_t i = 0; i < e->peer_count; i++)
         if (e->peers[i].id == member)
             return &e->peers[i];
@@ -285,6 +285,7 @@ void muster_election_status(const struct muster_election *e, uint64_t now,
     };
 }
 
-const struct muster_peer *muster_election_peer(const struct muster_election *e, uint32_t index) {
+const struct muster_election_peer *muster_election_peer(const struct muster_election *e,
+                                                        uint32_t index) {
     return index < e->peer_count ? &e->peers[index] : NULL;
 }

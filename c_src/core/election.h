@@ -112,7 +112,7 @@ struct muster_effects {
 };
 
 /* What is known of another member: every voter, and everyone with an open link. */
-struct muster_peer {
+struct muster_election_peer {
     muster_member id;
     bool link_open;
     bool granted; /* its answer to the candidacy under way */
@@ -176,7 +176,7 @@ struct muster_election {
     uint64_t shown_term;
 
     uint32_t peer_count;
-    struct muster_peer peers[MUSTER_MEMBERS_MAX];
+    struct muster_election_peer peers[MUSTER_MEMBERS_MAX];
 };
 
 /*
@@ -232,8 +232,8 @@ void muster_election_status(const struct muster_election *election, uint64_t now
                             struct muster_election_status *status);
 
 /* The peer at `index` (0 until NULL), in no particular order; lives until the next step. */
-const struct muster_peer *muster_election_peer(const struct muster_election *election,
-                                               uint32_t index);
+const struct muster_election_peer *muster_election_peer(const struct muster_election *election,
+                                                        uint32_t index);
 
 /* How long this member has been running, ms. */
 uint64_t muster_election_age(const struct muster_election *election);

@@ -14,7 +14,7 @@ struct muster_turn {
 
 /* election.c: what every part needs */
 
-struct muster_peer *muster_election_find(struct muster_election *e, muster_member member);
+struct muster_election_peer *muster_election_find(struct muster_election *e, muster_member member);
 bool muster_election_votes(const struct muster_election *e);
 /* Voters that must agree, oneself included. */
 uint32_t muster_election_quorum(const struct muster_election *e);
@@ -84,7 +84,8 @@ void muster_election_measure(struct muster_election *e);
 /* The same with its consequences; after acknowledgements, closed links, new voters. */
 void muster_election_renew(struct muster_turn *t);
 /* Whether the peer could take over from this leader now. */
-bool muster_election_healthy(const struct muster_election *e, const struct muster_peer *peer);
+bool muster_election_healthy(const struct muster_election *e,
+                             const struct muster_election_peer *peer);
 /* Whether a majority said in this term that it holds the current document. */
 bool muster_election_held(const struct muster_election *e);
 void muster_election_on_heartbeat(struct muster_turn *t, muster_member from,

@@ -119,7 +119,7 @@ void muster_election_beat(struct muster_turn *t) {
     heartbeat.sent_at = e->now;
     heartbeat.leads = e->lease_until != 0;
     for (uint32_t i = 0; i < e->peer_count; i++) {
-        const struct muster_peer *peer = &e->peers[i];
+        const struct muster_election_peer *peer = &e->peers[i];
         heartbeat.carries = muster_stamp_compare(peer->held, e->config.stamp) < 0;
         bool declared = e->options.membership == MUSTER_MEMBERSHIP_DECLARED;
         heartbeat.config = heartbeat.carries && declared ? &e->config : NULL;
@@ -142,7 +142,7 @@ void muster_election_lead(struct muster_turn *t) {
     muster_election_renew(t);
 }
 
-static bool supports(const struct muster_election *e, const struct muster_peer *peer) {
+static bool supports(const struct muster_election *e, const struct muster_election_peer *peer) {
     return peer->link_open && peer->acked != 0 && muster_config_has(&e->config, peer->id);
 }
 
@@ -215,7 +215,8 @@ void muster_election_expire_lease(struct muster_turn *t) {
         muster_election_step_down(t, MUSTER_NOBODY, false, muster_election_timeout(t));
 }
 
-bool muster_election_healthy(const struct muster_election *e, const struct muster_peer *peer) {
+bool muster_election_healthy(const struct muster_election *e,
+                             const struct muster_election_peer *peer) {
     return supports(e, peer) && peer->eligible && peer->acked + e->timing.lease > e->now &&
            muster_stamp_compare(peer->held, e->config.stamp) == 0;
 }
@@ -246,7 +247,7 @@ void muster_election_on_acknowledgement(struct muster_turn *t, muster_member fro
             outrun(t, message->term);
         return;
     }
-    struct muster_peer *peer = muster_election_find(e, from);
+    struct muster_election_peer *peer = muster_election_find(e, from);
     if (message->term != e->term || message->sent_at > e->now)
         return;
     /* Late acknowledgements must not take back what newer ones said. */

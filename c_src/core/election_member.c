@@ -7,14 +7,14 @@
 #include <assert.h>
 #include <stddef.h>
 
-static struct muster_peer *seat(struct muster_election *e, muster_member member) {
-    struct muster_peer *peer = muster_election_find(e, member);
+static struct muster_election_peer *seat(struct muster_election *e, muster_member member) {
+    struct muster_election_peer *peer = muster_election_find(e, member);
     if (peer != NULL)
         return peer;
     if (e->peer_count == MUSTER_MEMBERS_MAX)
         return NULL;
     peer = &e->peers[e->peer_count++];
-    *peer = (struct muster_peer){.id = member};
+    *peer = (struct muster_election_peer){.id = member};
     return peer;
 }
 
@@ -51,7 +51,7 @@ int muster_election_link_opened(struct muster_turn *t, muster_member member) {
     struct muster_election *e = t->e;
     if (member == MUSTER_NOBODY || member == e->options.self)
         return MUSTER_E_INVALID;
-    struct muster_peer *peer = seat(e, member);
+    struct muster_election_peer *peer = seat(e, member);
     if (peer == NULL)
         return MUSTER_E_LIMIT;
     peer->link_open = true;
@@ -69,7 +69,7 @@ static void leader_gone(struct muster_turn *t) {
 
 void muster_election_link_closed(struct muster_turn *t, muster_member member, bool by_peer) {
     struct muster_election *e = t->e;
-    struct muster_peer *peer = muster_election_find(e, member);
+    struct muster_election_peer *peer = muster_election_find(e, member);
     if (peer == NULL)
         return;
     peer->link_open = false;
@@ -137,7 +137,8 @@ static void spread(struct muster_turn *t) {
 }
 
 /* A newcomer counts as soon as it is in: it must already be acknowledging. */
-static bool ready_to_join(const struct muster_election *e, const struct muster_peer *peer) {
+static bool ready_to_join(const struct muster_election *e,
+                          const struct muster_election_peer *peer) {
     return MUSTER_MUTANT(LOCAL_JOIN) ||
            (peer->link_open && peer->acked != 0 && peer->acked + e->timing.lease > e->now &&
             muster_stamp_compare(peer->held, e->config.stamp) == 0);
@@ -148,7 +149,7 @@ int muster_election_add_voter(struct muster_turn *t, muster_member member) {
     int error = may_change(e);
     if (error != 0)
         return error;
-    const struct muster_peer *peer = muster_election_find(e, member);
+    const struct muster_election_peer *peer = muster_election_find(e, member);
     if (peer == NULL || muster_config_has(&e->config, member))
         return MUSTER_E_INVALID;
     if (e->config.count == MUSTER_MEMBERS_MAX)

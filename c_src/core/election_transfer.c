@@ -36,10 +36,10 @@ void muster_election_step_down(struct muster_turn *t, muster_member successor, b
     muster_election_send_all(t, &resign);
 }
 
-static const struct muster_peer *best_successor(const struct muster_election *e) {
-    const struct muster_peer *best = NULL;
+static const struct muster_election_peer *best_successor(const struct muster_election *e) {
+    const struct muster_election_peer *best = NULL;
     for (uint32_t i = 0; i < e->peer_count; i++) {
-        const struct muster_peer *peer = &e->peers[i];
+        const struct muster_election_peer *peer = &e->peers[i];
         if (muster_election_healthy(e, peer) && (best == NULL || peer->acked > best->acked))
             best = peer;
     }
@@ -55,7 +55,7 @@ void muster_election_hand_over(struct muster_turn *t, bool willing) {
     }
     if (e->role != MUSTER_LEADER)
         return;
-    const struct muster_peer *successor = best_successor(e);
+    const struct muster_election_peer *successor = best_successor(e);
     uint64_t wait = 2 * e->timing.timeout_max;
     muster_member to = successor == NULL ? MUSTER_NOBODY : successor->id;
     muster_election_step_down(t, to, willing, wait);
@@ -65,7 +65,7 @@ int muster_election_transfer(struct muster_turn *t, muster_member to) {
     struct muster_election *e = t->e;
     if (!muster_election_is_leader(e, e->now))
         return MUSTER_E_NOT_LEADER;
-    const struct muster_peer *peer = muster_election_find(e, to);
+    const struct muster_election_peer *peer = muster_election_find(e, to);
     if (peer == NULL || !muster_config_has(&e->config, to))
         return MUSTER_E_INVALID;
     if (e->transfer_to != MUSTER_NOBODY || !muster_election_healthy(e, peer))

@@ -345,7 +345,7 @@ void muster_election_on_answer(struct muster_turn *t, muster_member from,
         return;
     if (!message->granted && (e->permit == 0 ? learn(t, message) : catch_up(t, message)))
         return;
-    struct muster_peer *peer = muster_election_find(e, from);
+    struct muster_election_peer *peer = muster_election_find(e, from);
     bool news = !peer->granted && !peer->refused;
     peer->granted = peer->granted || message->granted;
     peer->refused = !peer->granted;

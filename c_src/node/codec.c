@@ -110,6 +110,10 @@ void muster_write_integer(struct muster_writer *w, int64_t value) {
     WRITE(w, ei_x_encode_longlong(&w->x, value));
 }
 
+void muster_write_unsigned(struct muster_writer *w, uint64_t value) {
+    WRITE(w, ei_x_encode_ulonglong(&w->x, value));
+}
+
 void muster_write_double(struct muster_writer *w, double value) {
     WRITE(w, ei_x_encode_double(&w->x, value));
 }

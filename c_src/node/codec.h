@@ -50,6 +50,7 @@ void muster_write_list(struct muster_writer *w, int elements); /* then the eleme
 void muster_write_nil(struct muster_writer *w);
 void muster_write_atom(struct muster_writer *w, const char *text); /* UTF-8, as it is read */
 void muster_write_integer(struct muster_writer *w, int64_t value);
+void muster_write_unsigned(struct muster_writer *w, uint64_t value);
 void muster_write_double(struct muster_writer *w, double value);
 void muster_write_binary(struct muster_writer *w, struct muster_slice bytes);
 void muster_write_text(struct muster_writer *w, const char *text); /* as a binary */

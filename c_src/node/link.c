@@ -18,9 +18,6 @@
 #define FRAME_HEADER 4
 /* Four ticks to a net tick time, as the BEAM has it. */
 #define TICKS 4
-/* Written data that a host does not even acknowledge for so long: the host or the way to it is
- * gone. */
-#define UNACKNOWLEDGED_LIMIT_MS 10000u
 /* What one link may have read in a millisecond before the others get their turn: libuv would go on
  * with it for as long as it fills the buffer, and a peer that floods would hold up all the rest. */
 #define READ_BYTES_PER_MS (16u * 1024)
@@ -37,6 +34,7 @@ struct muster_link {
     int outgoing;
     int up;
     int closed;
+    int ended_by_peer;
     unsigned silent_ticks; /* ticks in a row in which nothing was read */
     int read_since_tick;
     int written_since_tick;
@@ -69,6 +67,10 @@ int muster_link_is_up(const struct muster_link *link) {
     return link->up;
 }
 
+int muster_link_ended_by_peer(const struct muster_link *link) {
+    return link->ended_by_peer;
+}
+
 int muster_link_is_outgoing(const struct muster_link *link) {
     return link->outgoing;
 }
@@ -87,9 +89,17 @@ void muster_link_close(struct muster_link *link, enum muster_peer_state state, c
         return;
     }
     link->closed = 1;
+    /* First, as whoever counts on this link must stop before the other side sees it closed. */
+    link->owner.on_closed(link->owner.context, link, state, detail);
     uv_close((uv_handle_t *)&link->tcp, on_handle_closed);
     uv_close((uv_handle_t *)&link->timer, on_handle_closed);
-    link->owner.on_closed(link->owner.context, link, state, detail);
+}
+
+/* A read or write failed. A host that fell silent, or the way to it, is not the peer's doing. */
+static void close_broken(struct muster_link *link, int status, const char *detail) {
+    enum muster_peer_state state = status == UV_ETIMEDOUT ? MUSTER_PEER_SILENT : MUSTER_PEER_CLOSED;
+    link->ended_by_peer = status == UV_EOF || status == UV_ECONNRESET || status == UV_EPIPE;
+    muster_link_close(link, state, detail);
 }
 
 static void on_queued_written(uv_write_t *request, int status) {
@@ -98,7 +108,7 @@ static void on_queued_written(uv_write_t *request, int status) {
     link->queued -= w->size;
     free(w);
     if (status != 0 && status != UV_ECANCELED) {
-        muster_link_close(link, MUSTER_PEER_CLOSED, uv_strerror(status));
+        close_broken(link, status, uv_strerror(status));
     }
 }
 
@@ -134,7 +144,7 @@ static void send_bytes(struct muster_link *link, struct muster_slice bytes) {
     uv_buf_t buf = uv_buf_init((char *)(uintptr_t)bytes.data, (unsigned)bytes.len);
     int sent = uv_try_write((uv_stream_t *)&link->tcp, &buf, 1);
     if (sent < 0 && sent != UV_EAGAIN) {
-        muster_link_close(link, MUSTER_PEER_CLOSED, uv_strerror(sent));
+        close_broken(link, sent, uv_strerror(sent));
         return;
     }
     link->written_since_tick = 1;
@@ -192,16 +202,15 @@ static void on_handshake_limit(uv_timer_t *timer) {
             : "the node took the connection but did not finish the handshake in time");
 }
 
-static void limit_unacknowledged(struct muster_link *link) {
+void muster_link_limit_unacknowledged(struct muster_link *link, unsigned ms) {
 #if defined(__linux__) && defined(TCP_USER_TIMEOUT)
     uv_os_fd_t fd;
-    unsigned ms = UNACKNOWLEDGED_LIMIT_MS;
     if (uv_fileno((uv_handle_t *)&link->tcp, &fd) == 0 &&
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms) != 0) {
         muster_log(MUSTER_DEBUG, "TCP_USER_TIMEOUT cannot be set");
     }
 #else
-    (void)link;
+    (void)link, (void)ms;
 #endif
 }
 
@@ -210,7 +219,7 @@ static void go_up(struct muster_link *link) {
     muster_frame_reader_set_header(&link->frames, FRAME_HEADER, link->settings->frame_limit);
     link->up = 1;
     uv_timer_start(&link->timer, on_tick_timer, interval, interval);
-    limit_unacknowledged(link);
+    muster_link_limit_unacknowledged(link, MUSTER_LINK_UNACKNOWLEDGED_MS);
     link->owner.on_up(link->owner.context, link);
 }
 
@@ -284,10 +293,8 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
 
 static void on_end(struct muster_link *link, int status) {
     if (link->up) {
-        enum muster_peer_state state =
-            status == UV_ETIMEDOUT ? MUSTER_PEER_SILENT : MUSTER_PEER_CLOSED;
-        muster_link_close(
-            link, state, status == UV_EOF ? "the peer closed the connection" : uv_strerror(status));
+        close_broken(link, status,
+                     status == UV_EOF ? "the peer closed the connection" : uv_strerror(status));
     } else {
         handshake_advanced(link, muster_handshake_closed(&link->handshake));
     }

@@ -39,7 +39,7 @@ struct muster_link_owner {
     /* A frame that is no tick, `read_at` (uv_hrtime) being when its last byte arrived here. */
     void (*on_frame)(void *context, struct muster_link *link, struct muster_slice frame,
                      uint64_t read_at);
-    /* Once, whoever closed it. */
+    /* Once, whoever closed it; the socket is still open. */
     void (*on_closed)(void *context, struct muster_link *link, enum muster_peer_state state,
                       const char *detail);
 };
@@ -67,5 +67,14 @@ const struct muster_node_name *muster_link_peer(const struct muster_link *link);
 uint64_t muster_link_peer_flags(const struct muster_link *link);
 int muster_link_is_up(const struct muster_link *link);
 int muster_link_is_outgoing(const struct muster_link *link);
+
+/* In on_closed: whether the other side ended the connection (it closed it, or is gone), and not
+ * this side, nor silence. */
+int muster_link_ended_by_peer(const struct muster_link *link);
+
+/* Written data that a host does not even acknowledge for so long: the host or the way to it is
+ * gone. What a link begins with, and how to have it another way while it is up. */
+#define MUSTER_LINK_UNACKNOWLEDGED_MS 10000u
+void muster_link_limit_unacknowledged(struct muster_link *link, unsigned ms);
 
 #endif

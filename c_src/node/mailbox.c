@@ -9,6 +9,7 @@
 
 #define PASS_THROUGH 112
 #define REF_WORDS 3
+#define ELECTION "muster_election"
 
 void muster_mailbox_init(struct muster_mailbox *mailbox, const struct muster_node_name *self,
                          uint32_t creation, const struct muster_mailbox_owner *owner) {
@@ -37,6 +38,19 @@ static void send_and_free(struct muster_peer *peer, struct muster_writer *w) {
     muster_writer_free(w);
 }
 
+void muster_mailbox_begin_send(struct muster_mailbox *mailbox, const char *name,
+                               struct muster_writer *w) {
+    begin(w, 4, MUSTER_DIST_REG_SEND);
+    muster_write_pid(w, &mailbox->pid);
+    muster_write_atom(w, "");
+    muster_write_atom(w, name);
+    muster_write_version(w);
+}
+
+void muster_mailbox_end_send(struct muster_peer *peer, struct muster_writer *w) {
+    send_and_free(peer, w);
+}
+
 void muster_mailbox_call(struct muster_mailbox *mailbox, struct muster_peer *peer, const char *name,
                          const uint32_t ref_words[3],
                          void (*request)(void *context, struct muster_writer *w), void *context) {
@@ -44,11 +58,7 @@ void muster_mailbox_call(struct muster_mailbox *mailbox, struct muster_peer *pee
     erlang_ref ref = {.len = REF_WORDS, .creation = mailbox->pid.creation};
     memcpy(ref.node, mailbox->pid.node, sizeof ref.node);
     memcpy(ref.n, ref_words, REF_WORDS * sizeof ref.n[0]);
-    begin(&w, 4, MUSTER_DIST_REG_SEND);
-    muster_write_pid(&w, &mailbox->pid);
-    muster_write_atom(&w, "");
-    muster_write_atom(&w, name);
-    muster_write_version(&w);
+    muster_mailbox_begin_send(mailbox, name, &w);
     muster_write_tuple(&w, 3);
     muster_write_atom(&w, "$gen_call");
     muster_write_tuple(&w, 2);
@@ -100,7 +110,8 @@ static int is_own_pid(const struct muster_mailbox *mailbox, struct muster_slice 
 }
 
 static int is_own_name(const char *name) {
-    return strcmp(name, "muster") == 0 || strcmp(name, "net_kernel") == 0;
+    return strcmp(name, "muster") == 0 || strcmp(name, ELECTION) == 0 ||
+           strcmp(name, "net_kernel") == 0;
 }
 
 /* net_adm:ping/1 asks {is_auth, Node}; that the question came through is the answer. */
@@ -131,6 +142,8 @@ static void receive_send(struct muster_mailbox *mailbox, struct muster_peer *pee
         if (is_own_pid(mailbox, message->to)) {
             mailbox->owner.on_message(mailbox->owner.context, peer, message->payload, read_at);
         }
+    } else if (strcmp(message->to_name, ELECTION) == 0) {
+        mailbox->owner.on_election(mailbox->owner.context, peer, message->payload);
     } else if (is_own_name(message->to_name) &&
                muster_gen_call_parse(&call, message->payload) == 0) {
         answer_call(mailbox, peer, message->to_name, &call);

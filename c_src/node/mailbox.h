@@ -16,6 +16,8 @@ struct muster_mailbox_owner {
     /* A message to the pid; that is where answers to our own calls come in. */
     void (*on_message)(void *context, struct muster_peer *peer, struct muster_slice message,
                        uint64_t read_at);
+    /* A message to `muster_election`, of the C nodes among themselves. */
+    void (*on_election)(void *context, struct muster_peer *peer, struct muster_slice message);
 };
 
 struct muster_mailbox {
@@ -35,6 +37,12 @@ void muster_mailbox_receive(struct muster_mailbox *mailbox, struct muster_peer *
 void muster_mailbox_call(struct muster_mailbox *mailbox, struct muster_peer *peer, const char *name,
                          const uint32_t ref_words[3],
                          void (*request)(void *context, struct muster_writer *w), void *context);
+
+/* A message to a registered name: begin, write the one term that is the message, then send, which
+ * ends the writer. Without a link it goes nowhere. */
+void muster_mailbox_begin_send(struct muster_mailbox *mailbox, const char *name,
+                               struct muster_writer *w);
+void muster_mailbox_end_send(struct muster_peer *peer, struct muster_writer *w);
 
 /* Takes an answer to such a call apart: {Ref, Reply}. Returns 0 or MUSTER_E_MALFORMED. */
 int muster_mailbox_parse_answer(struct muster_slice message, uint32_t ref_words[3],

@@ -2,6 +2,7 @@
 
 #include <sodium.h>
 
+#include "node/election_links.h"
 #include "node/log.h"
 #include "node/requests.h"
 
@@ -44,6 +45,21 @@ static void on_message(void *context, struct muster_peer *peer, struct muster_sl
     muster_monitors_message(&node->monitors, peer, message, read_at);
 }
 
+static void on_link_up(void *context, struct muster_peer *peer) {
+    struct muster_node *node = context;
+    muster_elections_link_up(&node->elections, peer);
+}
+
+static void on_link_down(void *context, struct muster_peer *peer, int by_peer) {
+    struct muster_node *node = context;
+    muster_elections_link_down(&node->elections, peer, by_peer);
+}
+
+static void on_election(void *context, struct muster_peer *peer, struct muster_slice message) {
+    struct muster_node *node = context;
+    muster_elections_receive(&node->elections, peer, message);
+}
+
 static void on_published(void *context, int published, const char *text) {
     struct muster_node *node = context;
     if (node->owner.on_published != NULL) {
@@ -72,13 +88,17 @@ void muster_node_init(struct muster_node *node, uv_loop_t *loop,
     node->loop = loop;
     node->owner = *owner;
     node->started_ms = uv_now(loop);
-    struct muster_peers_owner peers_owner = {
-        .context = node, .on_state = on_peer_state, .on_frame = on_frame};
+    struct muster_peers_owner peers_owner = {.context = node,
+                                             .on_state = on_peer_state,
+                                             .on_frame = on_frame,
+                                             .on_link_up = on_link_up,
+                                             .on_link_down = on_link_down};
     struct muster_monitors_owner monitors_owner = {
         .context = node, .on_status = on_status, .on_sample = on_sample};
     muster_peers_init(&node->peers, loop, &node->cookies, &peers_owner);
     muster_monitors_init(&node->monitors, loop, &node->peers, &node->mailbox, &monitors_owner);
     muster_topologies_init(&node->topologies, loop, &node->peers, &owner->discovery);
+    muster_elections_init(&node->elections, loop, &node->peers, &node->mailbox, &owner->election);
 }
 
 static enum muster_peer_state no_dialling(enum muster_transport transport) {
@@ -108,7 +128,7 @@ static void configure(struct muster_node *node, const struct muster_distribution
     peers->no_dialling = no_dialling(d->transport);
     muster_cookies_set(&node->cookies, NULL, muster_slice(d->cookie, strlen(d->cookie)));
     struct muster_mailbox_owner owner = {
-        .context = node, .on_call = on_call, .on_message = on_message};
+        .context = node, .on_call = on_call, .on_message = on_message, .on_election = on_election};
     muster_mailbox_init(&node->mailbox, &d->name, creation, &owner);
 }
 
@@ -131,6 +151,7 @@ void muster_node_leave(struct muster_node *node) {
     }
     node->leaving = 1;
     node->owner = (struct muster_node_owner){0}; /* nobody is told of the parting */
+    muster_elections_leave(&node->elections);    /* while there are links */
     muster_topologies_close(&node->topologies);
     muster_monitors_close(&node->monitors);
     muster_peers_stop(&node->peers);

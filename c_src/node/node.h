@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "node/cookies.h"
+#include "node/election_group.h"
 #include "node/mailbox.h"
 #include "node/monitor.h"
 #include "node/peers.h"
@@ -38,6 +39,7 @@ struct muster_node_owner {
                       enum muster_health_status from);
     void (*on_sample)(void *context, const struct muster_watch *watch, uint64_t rtt_ns);
     struct muster_topologies_owner discovery; /* needed by those who start topologies only */
+    struct muster_elections_owner election;
 };
 
 struct muster_node {
@@ -49,6 +51,7 @@ struct muster_node {
     struct muster_monitors monitors;
     struct muster_publisher publisher;
     struct muster_topologies topologies;
+    struct muster_elections elections;
     int distributed;
     int leaving;
     uint64_t started_ms;

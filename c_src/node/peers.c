@@ -15,6 +15,12 @@
 /* After this long a dial that went well is forgotten by the back-off; before, flapping keeps it
  * waiting. */
 #define STABLE_MS 10000
+/* A dial of an urgent peer is given up after this, or after so many times what the last good one
+ * took; but every so manieth may take its time, should the network have become slower. */
+#define URGENT_DIAL_MS 400
+#define URGENT_DIAL_FACTOR 4
+#define URGENT_DIAL_FIRST_MS 250
+#define PATIENT_DIALS 16
 
 static uint64_t now_ms(const struct muster_peers *peers) {
     return uv_now(peers->link_settings.loop);
@@ -130,9 +136,11 @@ static void set_state(struct muster_peer *peer, enum muster_peer_state state, co
 /* --- Dialling --- */
 
 static void on_retry(uv_timer_t *timer);
+static void give_dial_up(struct muster_peer *peer);
 
 static void retry_later(struct muster_peer *peer) {
     if (peer->wanted > 0 && !peer->peers->stopping) {
+        peer->backoff.cap_ms = peer->urgent > 0 ? MUSTER_PEERS_URGENT_MS : RETRY_CAP_MS;
         uint32_t wait = muster_backoff_next(&peer->backoff, randombytes_random());
         uv_timer_start(&peer->retry, on_retry, wait, 0);
     }
@@ -190,6 +198,42 @@ static int may_dial(const struct muster_peer *peer) {
            peer->outgoing == NULL && peer->lookup == NULL && !is_own_side(peers, &peer->name);
 }
 
+static void stop_dialling(struct muster_peer *peer) {
+    dial_ended(peer);
+    uv_timer_stop(&peer->retry);
+    if (peer->lookup != NULL) {
+        muster_lookup_cancel(peer->lookup);
+    }
+    if (peer->outgoing != NULL) {
+        struct muster_link *outgoing = peer->outgoing;
+        peer->outgoing = NULL; /* so that its end is nobody's news */
+        muster_link_close(outgoing, MUSTER_PEER_IDLE, "");
+    }
+}
+
+/* The network may swallow an attempt and be whole again a moment later. */
+static void limit_dial(struct muster_peer *peer) {
+    uint32_t took = peer->dial_took_ms > 0 ? peer->dial_took_ms : URGENT_DIAL_FIRST_MS;
+    uint32_t limit = URGENT_DIAL_FACTOR * took;
+    if (peer->urgent > 0 && peer->attempts % PATIENT_DIALS != 0) {
+        limit = limit > URGENT_DIAL_MS ? limit : URGENT_DIAL_MS;
+        uv_timer_start(&peer->retry, on_retry, limit, 0);
+    }
+}
+
+static void give_dial_up(struct muster_peer *peer) {
+    stop_dialling(peer);
+    set_state(peer, MUSTER_PEER_TIMEOUT, "no connection in time, dialled again");
+    uv_timer_start(&peer->retry, on_retry, 1 + randombytes_uniform(DIAL_TURN_MS / 2), 0);
+}
+
+static void set_unacknowledged(const struct muster_peer *peer) {
+    if (peer->link != NULL) {
+        muster_link_limit_unacknowledged(
+            peer->link, peer->urgent > 0 ? peer->unacknowledged_ms : MUSTER_LINK_UNACKNOWLEDGED_MS);
+    }
+}
+
 static void dial(struct muster_peer *peer) {
     struct muster_peers *peers = peer->peers;
     if (!may_dial(peer)) {
@@ -207,6 +251,8 @@ static void dial(struct muster_peer *peer) {
     peer->dialling = 1;
     peers->dials++;
     peer->attempts++;
+    peer->dialled_at_ms = now_ms(peers);
+    limit_dial(peer);
     if (peer->state == MUSTER_PEER_IDLE) {
         set_state(peer, MUSTER_PEER_DIALING, "");
     }
@@ -225,23 +271,12 @@ static int may_retry(struct muster_peer *peer) {
 
 static void on_retry(uv_timer_t *timer) {
     struct muster_peer *peer = timer->data;
-    if (may_retry(peer)) {
+    if (peer->lookup != NULL || peer->outgoing != NULL) {
+        give_dial_up(peer);
+    } else if (may_retry(peer)) {
         dial(peer);
     } else {
         retry_later(peer);
-    }
-}
-
-static void stop_dialling(struct muster_peer *peer) {
-    dial_ended(peer);
-    uv_timer_stop(&peer->retry);
-    if (peer->lookup != NULL) {
-        muster_lookup_cancel(peer->lookup);
-    }
-    if (peer->outgoing != NULL) {
-        struct muster_link *outgoing = peer->outgoing;
-        peer->outgoing = NULL; /* so that its end is nobody's news */
-        muster_link_close(outgoing, MUSTER_PEER_IDLE, "");
     }
 }
 
@@ -292,7 +327,15 @@ static void on_up(void *context, struct muster_link *link) {
         return;
     }
     struct muster_link *replaced = peer->link;
+    if (replaced != NULL) {
+        peers->owner.on_link_down(peers->owner.context, peer, 1);
+    }
     peer->link = link;
+    if (muster_link_is_outgoing(link)) {
+        peer->dial_took_ms = (uint32_t)(now_ms(peers) - peer->dialled_at_ms) + 1;
+    } else if (peer->dial_took_ms == 0) {
+        peer->dial_took_ms = 1; /* it was near enough to come by itself */
+    }
     if (peer->outgoing == link) {
         peer->outgoing = NULL;
     }
@@ -302,7 +345,11 @@ static void on_up(void *context, struct muster_link *link) {
         muster_link_close(replaced, MUSTER_PEER_CLOSED, "the peer connected anew");
         peer->state = MUSTER_PEER_CLOSED; /* a new link is news, the old one's end was not */
     }
+    set_unacknowledged(peer);
     set_state(peer, MUSTER_PEER_CONNECTED, muster_link_is_outgoing(link) ? "dialled" : "accepted");
+    if (peer->link == link) {
+        peers->owner.on_link_up(peers->owner.context, peer);
+    }
 }
 
 static void on_frame(void *context, struct muster_link *link, struct muster_slice frame,
@@ -315,10 +362,13 @@ static void on_frame(void *context, struct muster_link *link, struct muster_slic
 }
 
 static void link_lost(struct muster_peer *peer, enum muster_peer_state state, const char *detail) {
+    struct muster_peers *peers = peer->peers;
+    int by_peer = muster_link_ended_by_peer(peer->link);
     if (muster_peer_since(peer) >= STABLE_MS) {
         muster_backoff_reset(&peer->backoff);
     }
     peer->link = NULL;
+    peers->owner.on_link_down(peers->owner.context, peer, by_peer);
     dial_failed(peer, state, detail);
 }
 
@@ -501,6 +551,19 @@ struct muster_peer *muster_peers_want(struct muster_peers *peers,
         dial(peer);
     }
     return peer;
+}
+
+void muster_peers_hurry(struct muster_peer *peer, unsigned unacknowledged_ms) {
+    peer->urgent++;
+    if (peer->urgent == 1 || unacknowledged_ms < peer->unacknowledged_ms) {
+        peer->unacknowledged_ms = unacknowledged_ms;
+    }
+    set_unacknowledged(peer);
+}
+
+void muster_peers_relax(struct muster_peer *peer) {
+    peer->urgent--;
+    set_unacknowledged(peer);
 }
 
 void muster_peers_cookie_changed(struct muster_peers *peers) {

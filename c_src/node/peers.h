@@ -33,17 +33,21 @@ struct muster_peer {
     struct muster_peers *peers;
     struct muster_node_name name;
     unsigned wanted;
+    unsigned urgent; /* wants that bear no long waits, see muster_peers_hurry */
     unsigned doubts; /* wants by mere hearsay, of a name that may be made up */
     enum muster_peer_state state;
     const char *detail; /* static text on the state */
     uint64_t since_ms;
     unsigned attempts; /* since it was last connected */
+    uint64_t dialled_at_ms;
+    uint32_t dial_took_ms; /* the last one that went well; 0: none ever did */
     struct muster_backoff backoff;
     uv_timer_t retry;
     int dialling;                 /* counted among the dials under way */
     struct muster_lookup *lookup; /* the dial's first part, while it is under way */
     struct muster_link *outgoing; /* the dial's second part */
     struct muster_link *link;     /* up */
+    unsigned unacknowledged_ms;   /* of an urgent peer's links */
     void *watches;                /* the monitor's, see monitor.c */
 };
 
@@ -53,6 +57,10 @@ struct muster_peers_owner {
     void (*on_state)(void *context, struct muster_peer *peer);
     void (*on_frame)(void *context, struct muster_peer *peer, struct muster_slice frame,
                      uint64_t read_at);
+    /* A link stands, and ends: always in turn, the end before the socket is closed. `by_peer`: the
+     * other side ended it. The link's own end is not yet a change of the peer's state. */
+    void (*on_link_up)(void *context, struct muster_peer *peer);
+    void (*on_link_down)(void *context, struct muster_peer *peer, int by_peer);
 };
 
 struct muster_peers {
@@ -107,6 +115,16 @@ struct muster_peer *muster_peers_want(struct muster_peers *peers,
 /* Takes one want back. A link that stands is kept, but not dialled again. The peer may be gone
  * after this. */
 void muster_peers_unwant(struct muster_peer *peer);
+
+/*
+ * For a want of one's own that bears no long waits: while any such is there, the peer is redialled
+ * at least every MUSTER_PEERS_URGENT_MS, an attempt that gets no answer is given up soon, and a
+ * link whose data are not acknowledged in `unacknowledged_ms` is dropped. relax takes it back,
+ * before the want.
+ */
+#define MUSTER_PEERS_URGENT_MS 500
+void muster_peers_hurry(struct muster_peer *peer, unsigned unacknowledged_ms);
+void muster_peers_relax(struct muster_peer *peer);
 
 /* A cookie was set: peers that were lost over theirs are dialled at once. */
 void muster_peers_cookie_changed(struct muster_peers *peers);

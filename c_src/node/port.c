@@ -8,6 +8,7 @@
 #include "core/frame.h"
 #include "core/term.h"
 #include "node/args.h"
+#include "node/election_report.h"
 #include "node/log.h"
 #include "node/node.h"
 #include "node/requests.h"
@@ -27,7 +28,8 @@ struct port {
     uv_timer_t heartbeat;
     uv_timer_t leaving_timer;
     struct muster_frame_reader frames;
-    int64_t heartbeat_ms;
+    int64_t heartbeat_ms; /* as configured */
+    uint64_t pace_ms;     /* as the elections want it, or 0 */
     int64_t beats;
     size_t queued; /* bytes of memory held by frames that the BEAM has not read */
     int configured;
@@ -145,9 +147,27 @@ static void send_log(void *context, enum muster_log_level level, const char *tex
 static void on_heartbeat(uv_timer_t *timer) {
     struct port *port = timer->data;
     struct muster_writer w;
+    muster_elections_beam_asked(&port->node.elections);
     begin(&w, 2, "heartbeat");
     muster_write_integer(&w, ++port->beats);
     send_and_free(port, &w);
+}
+
+static void beat(struct port *port) {
+    uint64_t interval = (uint64_t)port->heartbeat_ms;
+    if (port->pace_ms > 0 && port->pace_ms < interval) {
+        interval = port->pace_ms;
+    }
+    uv_timer_start(&port->heartbeat, on_heartbeat, 0, interval);
+}
+
+/* Elections find out sooner whether the BEAM answers. */
+static void on_pace(void *context, uint64_t interval_ms) {
+    struct port *port = context;
+    if (port->pace_ms != interval_ms) {
+        port->pace_ms = interval_ms;
+        beat(port);
+    }
 }
 
 /* {event, Service, Key, Event}, as far as Event. */
@@ -255,6 +275,32 @@ static void on_sync(void *context, const struct muster_topology *t, const char *
     send_and_free(context, &w);
 }
 
+static void on_election(void *context, const struct muster_election_group *group,
+                        const struct muster_election_event *event) {
+    struct muster_writer w;
+    begin_event(&w, "election");
+    muster_write_binary(&w, muster_slice(group->key, group->key_len));
+    muster_report_election_event(&w, group, event);
+    send_and_free(context, &w);
+}
+
+static void on_answer(void *context, int64_t request, const char *error) {
+    struct muster_writer w;
+    if (request < 0) { /* it was a cast */
+        return;
+    }
+    begin(&w, 3, "reply");
+    muster_write_integer(&w, request);
+    if (error != NULL) {
+        muster_requests_write_error(&w, error, "");
+    } else {
+        muster_write_tuple(&w, 2);
+        muster_write_atom(&w, "ok");
+        muster_write_map(&w, 0);
+    }
+    send_and_free(context, &w);
+}
+
 /* --- Reading --- */
 
 static void refuse_configuration(struct port *port, const char *text) {
@@ -301,35 +347,39 @@ static void configure(struct port *port, struct muster_reader *r) {
     port->configured = 1;
     muster_log_set_sink(send_log, port);
     send_hello(port);
-    uv_timer_start(&port->heartbeat, on_heartbeat, 0, (uint64_t)port->heartbeat_ms);
+    beat(port);
 }
 
-/* Service, operation and argument of a call or cast; the answer goes to `w`. */
-static int carry_out(struct port *port, struct muster_reader *r, struct muster_writer *w) {
+/* Service, operation and argument of a call or cast; the answer goes to `w`, if it does not come
+ * later. */
+static int carry_out(struct port *port, int64_t id, struct muster_reader *r,
+                     struct muster_writer *w) {
     char service[MUSTER_ATOM_SIZE], op[MUSTER_ATOM_SIZE];
     struct muster_slice arg;
     if (muster_read_atom(r, service) != 0 || muster_read_atom(r, op) != 0 ||
         muster_read_raw(r, &arg) != 0) {
         return MUSTER_E_MALFORMED;
     }
-    muster_requests_from_beam(&port->node, service, op, arg, w);
-    return 0;
+    return muster_requests_from_beam(&port->node, id, service, op, arg, w);
 }
 
 /* {call, Id, Service, Op, Arg} */
 static void call(struct port *port, struct muster_reader *r) {
     struct muster_writer w;
     int64_t id;
-    if (muster_read_integer(r, &id) != 0) {
+    if (muster_read_integer(r, &id) != 0 || id < 0) {
         muster_log(MUSTER_ERROR, "control port: a call without an integer id");
         return;
     }
     begin(&w, 3, "reply");
     muster_write_integer(&w, id);
-    if (carry_out(port, r, &w) != 0) {
-        muster_write_tuple(&w, 2);
-        muster_write_atom(&w, "error");
-        muster_write_atom(&w, "malformed_request");
+    int result = carry_out(port, id, r, &w);
+    if (result == MUSTER_REQUEST_LATER) {
+        muster_writer_free(&w);
+        return;
+    }
+    if (result != 0) {
+        muster_requests_write_error(&w, "malformed_request", "");
     }
     send_and_free(port, &w);
 }
@@ -338,7 +388,7 @@ static void call(struct port *port, struct muster_reader *r) {
 static void cast(struct port *port, struct muster_reader *r) {
     struct muster_writer w;
     muster_writer_init(&w);
-    if (carry_out(port, r, &w) != 0) {
+    if (carry_out(port, -1, r, &w) < 0) {
         muster_log(MUSTER_ERROR, "control port: a malformed cast");
     }
     muster_writer_free(&w);
@@ -368,7 +418,9 @@ static void take_frame(struct port *port, struct muster_slice frame) {
             return;
         }
     }
-    if (strcmp(kind, "heartbeat") != 0) {
+    if (strcmp(kind, "heartbeat") == 0) {
+        muster_elections_beam_answered(&port->node.elections);
+    } else {
         muster_log(MUSTER_ERROR, "control port: unexpected %s of %d elements", kind, arity);
     }
 }
@@ -427,16 +479,19 @@ static int open_pipes(struct port *port) {
 
 int muster_port_run(void) {
     static struct port port; /* large, and there is one */
-    struct muster_node_owner owner = {.context = &port,
-                                      .on_peer = on_peer,
-                                      .on_published = on_published,
-                                      .on_status = on_status,
-                                      .discovery = {.context = &port,
-                                                    .on_found = on_found,
-                                                    .on_unproven = on_unproven,
-                                                    .on_lost = on_lost,
-                                                    .on_metadata = on_metadata,
-                                                    .on_sync = on_sync}};
+    struct muster_node_owner owner = {
+        .context = &port,
+        .on_peer = on_peer,
+        .on_published = on_published,
+        .on_status = on_status,
+        .discovery = {.context = &port,
+                      .on_found = on_found,
+                      .on_unproven = on_unproven,
+                      .on_lost = on_lost,
+                      .on_metadata = on_metadata,
+                      .on_sync = on_sync},
+        .election = {
+            .context = &port, .on_event = on_election, .on_answer = on_answer, .on_pace = on_pace}};
     port.loop = uv_default_loop();
     port.heartbeat_ms = HEARTBEAT_DEFAULT_MS;
     muster_frame_reader_init(&port.frames, 4, FRAME_LIMIT);

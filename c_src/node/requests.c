@@ -3,43 +3,12 @@
 #include <stdio.h>
 
 #include "core/errors.h"
+#include "node/election_requests.h"
 #include "node/report.h"
+#include "node/request.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define DAY_MS 86400000
-
-/* A handler writes the result on success; otherwise it writes nothing, names the error and fills in
- * the problem. */
-struct request {
-    struct muster_node *node;
-    struct muster_slice arg;
-    struct muster_writer *w;
-    const char *error;
-    struct muster_problem problem;
-};
-
-static int refuse(struct request *q, const char *error, const char *text) {
-    q->error = error;
-    snprintf(q->problem.text, sizeof q->problem.text, "%s", text);
-    return MUSTER_E_INVALID;
-}
-
-static int read_args(struct request *q, struct muster_arg *args, size_t count) {
-    q->error = "invalid_argument";
-    return muster_args_read(q->arg, args, count, &q->problem);
-}
-
-/* {ok, Result} is begun by the first thing a handler writes. */
-static struct muster_writer *succeed(struct request *q) {
-    muster_write_tuple(q->w, 2);
-    muster_write_atom(q->w, "ok");
-    return q->w;
-}
-
-static int succeed_empty(struct request *q) {
-    muster_write_map(succeed(q), 0);
-    return 0;
-}
 
 /* --- Service node --- */
 
@@ -62,7 +31,7 @@ static int is_address(const char *ip, int family) {
     return ip[0] == '\0' || uv_inet_pton(family, ip, &address) == 0;
 }
 
-static int distribute(struct request *q) {
+static int distribute(struct muster_request *q) {
     static const char *const families[] = {"inet", "inet6", NULL};
     static const char *const transports[] = {"tcp", "tls", "other", NULL};
     struct muster_distribution d;
@@ -110,20 +79,22 @@ static int distribute(struct request *q) {
          .target = &transport,
          .choices = transports},
     };
-    if (read_args(q, args, COUNT(args)) != 0) {
+    if (muster_request_args(q, args, COUNT(args)) != 0) {
         return MUSTER_E_INVALID;
     }
     if (q->node->distributed) {
-        return refuse(q, "already_distributed", q->node->peers.link_settings.self.text);
+        return muster_request_refuse(q, "already_distributed",
+                                     q->node->peers.link_settings.self.text);
     }
     if (copy_text(d.cookie, sizeof d.cookie, cookie) != 0 ||
         copy_text(d.listen_ip, sizeof d.listen_ip, listen_ip) != 0) {
-        return refuse(q, "invalid_argument", "cookie and listen_ip cannot hold a zero byte");
+        return muster_request_refuse(q, "invalid_argument",
+                                     "cookie and listen_ip cannot hold a zero byte");
     }
     d.family = family == 0 ? AF_INET : AF_INET6;
     if (!is_address(d.listen_ip, d.family)) {
-        return refuse(q, "invalid_argument",
-                      "option listen_ip: not a numeric address of the family");
+        return muster_request_refuse(q, "invalid_argument",
+                                     "option listen_ip: not a numeric address of the family");
     }
     d.epmd_port = (uint16_t)epmd_port;
     d.listen_min = (uint16_t)listen_min;
@@ -131,24 +102,24 @@ static int distribute(struct request *q) {
     d.ticktime_ms = (uint64_t)ticktime_ms;
     d.transport = (enum muster_transport)transport;
     int status = muster_node_distribute(q->node, &d);
-    return status != 0 ? refuse(q, "cannot_listen", uv_strerror(status)) : 0;
+    return status != 0 ? muster_request_refuse(q, "cannot_listen", uv_strerror(status)) : 0;
 }
 
 int muster_requests_distribute(struct muster_node *node, struct muster_slice map,
                                const char **error, struct muster_problem *problem) {
-    struct request q = {.node = node, .arg = map};
+    struct muster_request q = {.node = node, .arg = map};
     int result = distribute(&q);
     *error = q.error;
     *problem = q.problem;
     return result;
 }
 
-static int node_distribute(struct request *q) {
+static int node_distribute(struct muster_request *q) {
     int error = distribute(q);
-    return error != 0 ? error : succeed_empty(q);
+    return error != 0 ? error : muster_request_succeed_empty(q);
 }
 
-static int node_set_cookie(struct request *q) {
+static int node_set_cookie(struct muster_request *q) {
     struct muster_slice cookie = {0};
     struct muster_node_name name;
     struct muster_arg args[] = {
@@ -159,38 +130,38 @@ static int node_set_cookie(struct request *q) {
          .max = MUSTER_COOKIE_SIZE - 1},
         {.name = "node", .type = MUSTER_ARG_NODE, .target = &name},
     };
-    if (read_args(q, args, COUNT(args)) != 0) {
+    if (muster_request_args(q, args, COUNT(args)) != 0) {
         return MUSTER_E_INVALID;
     }
     if (muster_cookies_set(&q->node->cookies, args[1].given ? &name : NULL, cookie) != 0) {
-        return refuse(q, "invalid_argument", "a cookie cannot hold a zero byte");
+        return muster_request_refuse(q, "invalid_argument", "a cookie cannot hold a zero byte");
     }
     muster_peers_cookie_changed(&q->node->peers);
-    return succeed_empty(q);
+    return muster_request_succeed_empty(q);
 }
 
-static int node_info(struct request *q) {
-    muster_report_info(succeed(q), q->node);
+static int node_info(struct muster_request *q) {
+    muster_report_info(muster_request_succeed(q), q->node);
     return 0;
 }
 
-static int node_peers(struct request *q) {
-    muster_report_peers(succeed(q), q->node);
+static int node_peers(struct muster_request *q) {
+    muster_report_peers(muster_request_succeed(q), q->node);
     return 0;
 }
 
-static int node_peer(struct request *q) {
+static int node_peer(struct muster_request *q) {
     struct muster_node_name name;
     struct muster_arg args[] = {
         {.name = "node", .type = MUSTER_ARG_NODE, .target = &name, .required = 1}};
-    if (read_args(q, args, COUNT(args)) != 0) {
+    if (muster_request_args(q, args, COUNT(args)) != 0) {
         return MUSTER_E_INVALID;
     }
     const struct muster_peer *peer = muster_peers_find(&q->node->peers, &name);
     if (peer == NULL) {
-        return refuse(q, "unknown", "");
+        return muster_request_refuse(q, "unknown", "");
     }
-    muster_report_peer(succeed(q), peer);
+    muster_report_peer(muster_request_succeed(q), peer);
     return 0;
 }
 
@@ -204,7 +175,7 @@ static int node_peer(struct request *q) {
 #define NODE_ARG(target_)                                                                          \
     { .name = "node", .type = MUSTER_ARG_NODE, .target = (target_), .required = 1 }
 
-static int monitor_start(struct request *q) {
+static int monitor_start(struct muster_request *q) {
     struct muster_slice key;
     int64_t interval = 1000, suspect = 5000, down = 30000;
     struct muster_arg args[] = {
@@ -225,7 +196,7 @@ static int monitor_start(struct request *q) {
          .min = 1,
          .max = DAY_MS},
     };
-    if (read_args(q, args, COUNT(args)) != 0) {
+    if (muster_request_args(q, args, COUNT(args)) != 0) {
         return MUSTER_E_INVALID;
     }
     if (down <= suspect || suspect <= interval) {
@@ -239,30 +210,32 @@ static int monitor_start(struct request *q) {
         .ping_interval_ms = (uint64_t)interval,
         .thresholds = {.suspect_after_ms = (uint64_t)suspect, .down_after_ms = (uint64_t)down}};
     int error = muster_monitor_start(&q->node->monitors, key, &options);
-    return error != 0 ? refuse(q, "system_limit", muster_strerror(error)) : succeed_empty(q);
+    return error != 0 ? muster_request_refuse(q, "system_limit", muster_strerror(error))
+                      : muster_request_succeed_empty(q);
 }
 
 /* The monitor that the arguments name. */
-static int find_monitor(struct request *q, struct muster_slice key,
+static int find_monitor(struct muster_request *q, struct muster_slice key,
                         struct muster_monitor **monitor) {
     *monitor = muster_monitor_find(&q->node->monitors, key);
-    return *monitor != NULL ? 0
-                            : refuse(q, "unknown_monitor", "no monitor of this key was started");
+    return *monitor != NULL
+               ? 0
+               : muster_request_refuse(q, "unknown_monitor", "no monitor of this key was started");
 }
 
-static int monitor_only(struct request *q, struct muster_monitor **monitor) {
+static int monitor_only(struct muster_request *q, struct muster_monitor **monitor) {
     struct muster_slice key;
     struct muster_arg args[] = {MONITOR_ARG(&key)};
-    int error = read_args(q, args, COUNT(args));
+    int error = muster_request_args(q, args, COUNT(args));
     return error != 0 ? error : find_monitor(q, key, monitor);
 }
 
-static int monitor_and_watch(struct request *q, struct muster_watch **watch) {
+static int monitor_and_watch(struct muster_request *q, struct muster_watch **watch) {
     struct muster_slice key;
     struct muster_node_name name;
     struct muster_monitor *monitor;
     struct muster_arg args[] = {MONITOR_ARG(&key), NODE_ARG(&name)};
-    int error = read_args(q, args, COUNT(args));
+    int error = muster_request_args(q, args, COUNT(args));
     if (error == 0) {
         error = find_monitor(q, key, &monitor);
     }
@@ -270,20 +243,20 @@ static int monitor_and_watch(struct request *q, struct muster_watch **watch) {
         return error;
     }
     *watch = muster_watch_find(monitor, &name);
-    return *watch != NULL ? 0 : refuse(q, "unknown", "");
+    return *watch != NULL ? 0 : muster_request_refuse(q, "unknown", "");
 }
 
-static int monitor_stop(struct request *q) {
+static int monitor_stop(struct muster_request *q) {
     struct muster_monitor *monitor;
     int error = monitor_only(q, &monitor);
     if (error != 0) {
         return error;
     }
     muster_monitor_stop(monitor);
-    return succeed_empty(q);
+    return muster_request_succeed_empty(q);
 }
 
-static int monitor_watch(struct request *q) {
+static int monitor_watch(struct muster_request *q) {
     static const char *const statuses[] = {"healthy", "suspect", "down", NULL};
     struct muster_slice key;
     struct muster_node_name name;
@@ -300,7 +273,7 @@ static int monitor_watch(struct request *q) {
          .min = 0,
          .max = INT64_MAX / 2},
     };
-    int error = read_args(q, args, COUNT(args));
+    int error = muster_request_args(q, args, COUNT(args));
     if (error == 0) {
         error = find_monitor(q, key, &monitor);
     }
@@ -310,46 +283,47 @@ static int monitor_watch(struct request *q) {
     error =
         muster_watch_start(monitor, &name, (enum muster_health_status)status, (uint64_t)silent_ms);
     if (error == MUSTER_E_INVALID) {
-        return refuse(q, "invalid_argument",
-                      "option node: a node cannot watch itself or the BEAM beside it");
+        return muster_request_refuse(
+            q, "invalid_argument", "option node: a node cannot watch itself or the BEAM beside it");
     }
-    return error != 0 ? refuse(q, "system_limit", muster_strerror(error)) : succeed_empty(q);
+    return error != 0 ? muster_request_refuse(q, "system_limit", muster_strerror(error))
+                      : muster_request_succeed_empty(q);
 }
 
-static int monitor_pause(struct request *q) {
+static int monitor_pause(struct muster_request *q) {
     struct muster_watch *watch;
     int error = monitor_and_watch(q, &watch);
     if (error != 0) {
         return error;
     }
     muster_watch_pause(watch);
-    return succeed_empty(q);
+    return muster_request_succeed_empty(q);
 }
 
-static int monitor_forget(struct request *q) {
+static int monitor_forget(struct muster_request *q) {
     struct muster_watch *watch;
     int error = monitor_and_watch(q, &watch);
     if (error != 0) {
         return error;
     }
     muster_watch_forget(watch);
-    return succeed_empty(q);
+    return muster_request_succeed_empty(q);
 }
 
-static int monitor_health(struct request *q) {
+static int monitor_health(struct muster_request *q) {
     struct muster_watch *watch;
     int error = monitor_and_watch(q, &watch);
     if (error == 0) {
-        muster_report_health(succeed(q), watch);
+        muster_report_health(muster_request_succeed(q), watch);
     }
     return error;
 }
 
-static int monitor_list(struct request *q) {
+static int monitor_list(struct muster_request *q) {
     struct muster_monitor *monitor;
     int error = monitor_only(q, &monitor);
     if (error == 0) {
-        muster_report_monitor(succeed(q), monitor);
+        muster_report_monitor(muster_request_succeed(q), monitor);
     }
     return error;
 }
@@ -362,7 +336,7 @@ static int monitor_list(struct request *q) {
         .max = MUSTER_TOPOLOGY_KEY_MAX                                                             \
     }
 
-static int discovery_start(struct request *q) {
+static int discovery_start(struct muster_request *q) {
     struct muster_slice key, options;
     char strategy[MUSTER_ATOM_SIZE];
     struct muster_arg args[] = {
@@ -370,7 +344,7 @@ static int discovery_start(struct request *q) {
         {.name = "strategy", .type = MUSTER_ARG_ATOM, .target = strategy, .required = 1},
         {.name = "options", .type = MUSTER_ARG_MAP, .target = &options, .required = 1},
     };
-    if (read_args(q, args, COUNT(args)) != 0) {
+    if (muster_request_args(q, args, COUNT(args)) != 0) {
         return MUSTER_E_INVALID;
     }
     const struct muster_strategy_type *type = muster_strategy_find(strategy);
@@ -381,50 +355,51 @@ static int discovery_start(struct request *q) {
         return MUSTER_E_INVALID;
     }
     int error = muster_topology_start(&q->node->topologies, key, type, options, &q->problem);
-    return error != 0 ? error : succeed_empty(q);
+    return error != 0 ? error : muster_request_succeed_empty(q);
 }
 
-static int find_topology(struct request *q, struct muster_topology **topology) {
+static int find_topology(struct muster_request *q, struct muster_topology **topology) {
     struct muster_slice key;
     struct muster_arg args[] = {TOPOLOGY_ARG(&key)};
-    if (read_args(q, args, COUNT(args)) != 0) {
+    if (muster_request_args(q, args, COUNT(args)) != 0) {
         return MUSTER_E_INVALID;
     }
     *topology = muster_topology_find(&q->node->topologies, key);
     return *topology != NULL ? 0
-                             : refuse(q, "unknown_topology", "no topology of this key was started");
+                             : muster_request_refuse(q, "unknown_topology",
+                                                     "no topology of this key was started");
 }
 
-static int discovery_stop(struct request *q) {
+static int discovery_stop(struct muster_request *q) {
     struct muster_topology *topology;
     int error = find_topology(q, &topology);
     if (error != 0) {
         return error;
     }
     muster_topology_stop(topology);
-    return succeed_empty(q);
+    return muster_request_succeed_empty(q);
 }
 
-static int discovery_sync(struct request *q) {
+static int discovery_sync(struct muster_request *q) {
     struct muster_topology *topology;
     int error = find_topology(q, &topology);
     if (error != 0) {
         return error;
     }
     topology->type->sync(topology);
-    return succeed_empty(q);
+    return muster_request_succeed_empty(q);
 }
 
-static int discovery_status(struct request *q) {
+static int discovery_status(struct muster_request *q) {
     struct muster_topology *topology;
     int error = find_topology(q, &topology);
     if (error == 0) {
-        muster_report_topology(succeed(q), topology);
+        muster_report_topology(muster_request_succeed(q), topology);
     }
     return error;
 }
 
-static int discovery_set_metadata(struct request *q) {
+static int discovery_set_metadata(struct muster_request *q) {
     struct muster_slice metadata;
     int64_t version;
     struct muster_arg args[] = {
@@ -435,24 +410,24 @@ static int discovery_set_metadata(struct request *q) {
          .max = INT64_MAX},
         {.name = "metadata", .type = MUSTER_ARG_MAP, .target = &metadata, .required = 1},
     };
-    if (read_args(q, args, COUNT(args)) != 0) {
+    if (muster_request_args(q, args, COUNT(args)) != 0) {
         return MUSTER_E_INVALID;
     }
     int error = muster_topologies_set_metadata(&q->node->topologies, version, metadata);
     if (error != 0) {
-        return refuse(q, "invalid_argument",
-                      error == MUSTER_E_LIMIT
-                          ? "option metadata: more than 1024 bytes as a term"
-                          : "option metadata: not a map of binaries to binaries");
+        return muster_request_refuse(q, "invalid_argument",
+                                     error == MUSTER_E_LIMIT
+                                         ? "option metadata: more than 1024 bytes as a term"
+                                         : "option metadata: not a map of binaries to binaries");
     }
-    return succeed_empty(q);
+    return muster_request_succeed_empty(q);
 }
 
 /* --- Dispatch --- */
 
 static const struct {
     const char *service, *op;
-    int (*handle)(struct request *q);
+    int (*handle)(struct muster_request *q);
 } handlers[] = {
     {"node", "distribute", node_distribute},
     {"node", "set_cookie", node_set_cookie},
@@ -471,10 +446,19 @@ static const struct {
     {"discovery", "sync", discovery_sync},
     {"discovery", "status", discovery_status},
     {"discovery", "set_metadata", discovery_set_metadata},
+    {"election", "start", muster_election_request_start},
+    {"election", "stop", muster_election_request_stop},
+    {"election", "status", muster_election_request_status},
+    {"election", "join", muster_election_request_join},
+    {"election", "leave", muster_election_request_leave},
+    {"election", "transfer", muster_election_request_transfer},
+    {"election", "resign", muster_election_request_resign},
+    {"election", "promote", muster_election_request_promote},
+    {"election", "node_joined", muster_election_request_node_joined},
+    {"election", "node_left", muster_election_request_node_left},
 };
 
-/* {error, Atom}, or {error, {Atom, Text}} where there is more to say. */
-static void write_error(struct muster_writer *w, const char *error, const char *text) {
+void muster_requests_write_error(struct muster_writer *w, const char *error, const char *text) {
     muster_write_tuple(w, 2);
     muster_write_atom(w, "error");
     if (text[0] != '\0') {
@@ -486,20 +470,23 @@ static void write_error(struct muster_writer *w, const char *error, const char *
     }
 }
 
-void muster_requests_from_beam(struct muster_node *node, const char *service, const char *op,
-                               struct muster_slice arg, struct muster_writer *w) {
-    struct request q = {.node = node, .arg = arg, .w = w, .error = "unknown_request"};
+int muster_requests_from_beam(struct muster_node *node, int64_t id, const char *service,
+                              const char *op, struct muster_slice arg, struct muster_writer *w) {
+    struct muster_request q = {
+        .node = node, .id = id, .arg = arg, .w = w, .error = "unknown_request"};
     for (size_t i = 0; i < COUNT(handlers); i++) {
         if (strcmp(handlers[i].service, service) == 0 && strcmp(handlers[i].op, op) == 0) {
-            if (handlers[i].handle(&q) != 0) {
-                write_error(w, q.error, q.problem.text);
+            int result = handlers[i].handle(&q);
+            if (result < 0) {
+                muster_requests_write_error(w, q.error, q.problem.text);
             }
-            return;
+            return result == MUSTER_REQUEST_LATER ? MUSTER_REQUEST_LATER : 0;
         }
     }
     snprintf(q.problem.text, sizeof q.problem.text, "service %.200s has no operation %.200s",
              service, op);
-    write_error(w, q.error, q.problem.text);
+    muster_requests_write_error(w, q.error, q.problem.text);
+    return 0;
 }
 
 void muster_requests_from_peer(struct muster_node *node, struct muster_slice request,
@@ -518,6 +505,7 @@ void muster_requests_from_peer(struct muster_node *node, struct muster_slice req
     } else if (strcmp(atom, "health") == 0) {
         muster_report_all_health(w, node);
     } else {
-        write_error(w, "unknown_request", "muster answers ping, info, peers and health");
+        muster_requests_write_error(w, "unknown_request",
+                                    "muster answers ping, info, peers and health");
     }
 }

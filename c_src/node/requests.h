@@ -7,12 +7,20 @@
 #include "node/codec.h"
 #include "node/node.h"
 
+/* The answer to a request comes later, through the node's owner. */
+#define MUSTER_REQUEST_LATER 1
+
 /*
  * Carries out `op` of `service` with the argument map `arg` and writes {ok, Result} or {error,
- * Reason}, exactly one term. docs/control-port.md lists services, operations and arguments.
+ * Reason}, exactly one term, and returns 0; or MUSTER_REQUEST_LATER, with nothing written, when the
+ * request `id` is answered by on_answer. docs/control-port.md lists services, operations and
+ * arguments.
  */
-void muster_requests_from_beam(struct muster_node *node, const char *service, const char *op,
-                               struct muster_slice arg, struct muster_writer *w);
+int muster_requests_from_beam(struct muster_node *node, int64_t id, const char *service,
+                              const char *op, struct muster_slice arg, struct muster_writer *w);
+
+/* {error, Atom}, or {error, {Atom, Text}} where there is more to say. */
+void muster_requests_write_error(struct muster_writer *w, const char *error, const char *text);
 
 /*
  * Joins a cluster as the distribution map says (the operation `distribute`). Returns 0, or a

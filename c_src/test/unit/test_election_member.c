@@ -162,7 +162,7 @@ static void the_voters_survive_a_restart_of_everybody(void **state) {
 }
 
 static bool knows(muster_member member) {
-    const struct muster_peer *peer;
+    const struct muster_election_peer *peer;
     for (uint32_t i = 0; (peer = muster_election_peer(&c.node[1], i)) != NULL; i++)
         if (peer->id == member)
             return true;

@@ -104,7 +104,7 @@ static int ask(const char *service, const char *op, const struct option *options
     }
     struct muster_slice arg = unit_term(&argument);
     muster_writer_init(&w);
-    muster_requests_from_beam(&node, service, op, arg, &w);
+    muster_requests_from_beam(&node, 1, service, op, arg, &w);
     unit_free(arg);
     forget_answer();
     answer = unit_term(&w);
@@ -313,7 +313,7 @@ static void discovery_where_nothing_is_dialled(void **state) {
         muster_write_nil(&argument);
         struct muster_slice arg = unit_term(&argument);
         muster_writer_init(&w);
-        muster_requests_from_beam(&node, "discovery", "start", arg, &w);
+        muster_requests_from_beam(&node, 1, "discovery", "start", arg, &w);
         forget_answer();
         answer = unit_term(&w);
         take_answer(answer);
