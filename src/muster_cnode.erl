@@ -10,6 +10,9 @@
 %%     not there; `Reason' is `unavailable' where there is none for this platform.</li>
 %% <li>`{muster_cnode, event, Service, Key, Event}'.</li>
 %% </ul>
+%% Events of the service `node', key `peers', come from here too: `{kept_out, Text | none}', why the
+%% C node is in no cluster.
+%%
 %% Requests are answered exactly once. Those that are outstanding when the C node goes are
 %% answered `{error, cnode_down}'.
 %%
@@ -436,6 +439,7 @@ kept_out(Text, #state{kept_out = Text} = S) ->
     S#state{distributed = undefined};
 kept_out(Text, S) ->
     ?LOG_ERROR("muster's C node stays out of the cluster: ~ts", [Text], ?LOG_META),
+    notify_key({node, peers}, {kept_out, unicode:characters_to_binary(Text)}, S),
     S#state{distributed = undefined, kept_out = Text}.
 
 leave_cluster(#state{owner = Owner} = S) when is_pid(Owner) ->
@@ -548,6 +552,7 @@ answered(distribute, {error, {Kind, Text}}, S) when is_binary(Text) ->
 answered(distribute, {error, Reason}, S) ->
     kept_out(io_lib:format("~0tp", [Reason]), S);
 answered(distribute, {ok, _}, S) ->
+    S#state.kept_out =:= undefined orelse notify_key({node, peers}, {kept_out, none}, S),
     S#state{kept_out = undefined};
 answered(ReplyTo, Result, S) ->
     reply(ReplyTo, Result),
@@ -586,6 +591,15 @@ reply(distribute, _) ->
 
 add_service(Pid, ServiceKey, OnExit, #state{keys = Keys, pids = Pids} = S) ->
     Pid ! presence(S),
+    case {ServiceKey, S#state.kept_out} of
+        {_, undefined} ->
+            ok;
+        {{node, peers}, Text} ->
+            Event = {kept_out, unicode:characters_to_binary(Text)},
+            Pid ! {muster_cnode, event, node, peers, Event};
+        _ ->
+            ok
+    end,
     Monitor =
         case Pids of
             #{Pid := Known} -> Known;

@@ -50,6 +50,8 @@
     peers :: muster_peer_table:table(),
     subscribers = muster_subscribers:new() :: muster_subscribers:subscribers(),
     cnode = starting :: cnode(),
+    %% Why the C node is in no cluster.
+    kept_out = none :: none | binary(),
     generation :: term(),
     monitor :: reference() | undefined,
     attach_ms = ?ATTACH_MIN_MS :: pos_integer(),
@@ -186,6 +188,8 @@ handle_info({muster_cnode, event, discovery, Key, Event}, #state{keys = Keys} = 
         #{Key := Name} -> {noreply, cnode_event(Event, Name, S)};
         #{} -> {noreply, S}
     end;
+handle_info({muster_cnode, event, node, peers, {kept_out, Why}}, S) ->
+    {noreply, S#state{kept_out = Why}};
 handle_info({muster_cnode, event, node, peers, Event}, S) ->
     {noreply, complain(Event, S)};
 handle_info({muster_cnode, reply, Tag, Result}, S) ->
@@ -271,7 +275,7 @@ attach(#state{topologies = Topologies} = S) ->
     %% For the states of peers that refuse us; one monitor will do.
     Monitor = muster_cnode:register(node, peers),
     lists:foreach(fun(M) -> erlang:demonitor(M, [flush]) end, Monitors),
-    S#state{monitor = Monitor}.
+    S#state{monitor = Monitor, kept_out = none}.
 
 attach_later(#state{attach_ms = Ms} = S) ->
     erlang:send_after(Ms, self(), attach),
@@ -717,6 +721,8 @@ status_of(_, #state{cnode = {down, Reason}}) when Reason =:= unavailable; Reason
     {down, in_words(Reason)};
 status_of(_, #state{draining = true}) ->
     {degraded, <<"the node is draining">>};
+status_of(_, #state{cnode = up, kept_out = Why}) when is_binary(Why) ->
+    {degraded, <<"the C node stays out of the cluster: ", Why/binary>>};
 status_of(Topologies, #state{cnode = Cnode}) ->
     Dead = [Text || #topology{state = {State, Text}} <- Topologies, State =:= missing orelse State =:= failed],
     Errors = [Text || #topology{state = started, last_error = Text} <- Topologies, is_binary(Text)],

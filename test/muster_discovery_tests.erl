@@ -314,7 +314,7 @@ list_nodes_fails_test_() ->
 drain_failed_test_() ->
     with(fun(_) ->
         %% The state's field `generation'.
-        Generation = element(9, sys:get_state(?D)),
+        Generation = element(10, sys:get_state(?D)),
         Reply = fun(Result) -> whereis(?D) ! {muster_cnode, reply, {start, Generation, t}, Result} end,
         Reply({error, {invalid_argument, <<"no">>}}),
         ?eventually(?D:health() =:= {down, <<"no">>}),
@@ -335,6 +335,15 @@ not_distributed_test_() ->
         with(Mine, fun(_) -> ?assertMatch({degraded, <<"this node is not distributed", _/binary>>}, ?D:health()) end)
      || not is_alive()
     ] ++ [with(fun(_) -> ?assertEqual(up, ?D:health()) end)].
+
+%% Such as by a range of ports that has none left: nobody can be dialled.
+kept_out_test_() ->
+    with(fun(_) ->
+        {ok, sent} = muster_cnode:call(fake, send, [{event, node, peers, {kept_out, <<"no port">>}}]),
+        ?eventually(?D:health() =:= {degraded, <<"the C node stays out of the cluster: no port">>}),
+        {ok, sent} = muster_cnode:call(fake, send, [{event, node, peers, {kept_out, none}}]),
+        ?eventually(?D:health() =:= up)
+    end).
 
 name_match_fails_test_() ->
     Match = fun(<<"bad">>) -> error(oops); (_) -> true end,

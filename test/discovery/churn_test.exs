@@ -108,6 +108,26 @@ defmodule Muster.Discovery.ChurnTest do
     adds_up(events(a))
   end
 
+  test "no port is left for the C node: health says so, and when there is one it works" do
+    # A range of two: the BEAM has one, and this test the other.
+    {:ok, taken} = :gen_tcp.listen(0, ip: {0, 0, 0, 0})
+    {:ok, port} = :inet.port(taken)
+    b = start_node(muster: false)
+    range = ["inet_dist_listen_min", "#{port - 1}", "inet_dist_listen_max", "#{port}"]
+    a = start_node(monitor: nil, args: Enum.map(["-kernel" | range], &to_charlist/1))
+    discover(a, static([b], @quick))
+    why = fn server -> call(a, :muster_discovery, :health, [server]) |> inspect() end
+    eventually(fn -> why.(:muster_discovery) =~ "degraded, \"the C node stays out" end)
+    # Also for an instance that comes later.
+    options = [name: :second] ++ static([b], @quick)
+    {:ok, _} = start_in(a, :muster_discovery, :start_link, [options])
+    eventually(fn -> why.(:second) =~ "degraded, \"the C node stays out" end)
+    :ok = :gen_tcp.close(taken)
+    await_peers(a, 1)
+    eventually(fn -> call(a, :muster_discovery, :health, []) == :up end)
+    eventually(fn -> call(a, :muster_discovery, :health, [:second]) == :up end)
+  end
+
   test "the application stops and starts under it" do
     [a, b] = start_mesh(2, discovery: @quick)
     collect(a)
