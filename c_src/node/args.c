@@ -219,7 +219,8 @@ static struct muster_arg *find(struct muster_arg *args, size_t count, const char
 static int refuse_name(const char *name, const struct muster_arg *args, size_t count,
                        struct muster_problem *problem) {
     size_t size = sizeof problem->text;
-    size_t used = (size_t)snprintf(problem->text, size, "option %.100s is not known here: ", name);
+    size_t used =
+        (size_t)snprintf(problem->text, size, "option %.100s is not known here, only: ", name);
     for (size_t i = 0; i < count && used < size; i++) {
         used += (size_t)snprintf(problem->text + used, size - used, "%s%s", i > 0 ? ", " : "",
                                  args[i].name);

@@ -202,7 +202,8 @@ static void unknown_and_missing_options_are_named(void **state) {
     struct targets t = {0};
     struct muster_writer w;
     assert_int_equal(read_atom("colour", "red", &t), MUSTER_E_INVALID);
-    assert_problem("option colour is not known here: integer, cookie, node, nodes, choice, atom");
+    assert_problem(
+        "option colour is not known here, only: integer, cookie, node, nodes, choice, atom");
     muster_writer_init(&w);
     muster_write_map(&w, 0);
     assert_int_equal(read_map(&w, &t, 1), MUSTER_E_INVALID);
