@@ -62,8 +62,8 @@ defmodule Muster.Bench.CRDT do
     {left, right} = Enum.split(for(i <- 1..@differing, do: <<3 * n + i::64>>), div(@differing, 2))
     a = adds(ORSet, muster, left)
     b = adds(ORSet, muster, right)
-    c = Enum.reduce(left, textbook, &Textbook.add(&2, &1, :a))
-    d = Enum.reduce(right, textbook, &Textbook.add(&2, &1, :b))
+    c = adds(Textbook, textbook, left)
+    d = adds(Textbook, textbook, right)
     @differing = ORSet.size(ORSet.merge(a, b)) - n
     whole("merge, 200 differ", n, fn -> ORSet.merge(a, b) end, fn -> Textbook.merge(c, d) end)
   end
@@ -72,8 +72,8 @@ defmodule Muster.Bench.CRDT do
     others = for i <- 1..n, do: <<5 * n + i::64>>
     a = ORSet.from_list(elements, :a)
     b = ORSet.from_list(others, :b)
-    c = Textbook.from_list(elements, :a)
-    d = Textbook.from_list(others, :b)
+    c = Textbook.from_list(elements)
+    d = Textbook.from_list(others)
     whole("merge, disjoint", n, fn -> ORSet.merge(a, b) end, fn -> Textbook.merge(c, d) end)
   end
 
@@ -108,7 +108,7 @@ defmodule Muster.Bench.CRDT do
   @attempts 7
   defp neighbour(n) do
     split = fn module ->
-      {module.from_list(Enum.to_list(1..n), :a), module.from_list(Enum.to_list(-n..-1), :b)}
+      {module.from_list(Enum.to_list(1..n)), module.from_list(Enum.to_list(-n..-1))}
     end
 
     wait = fn module ->

@@ -43,7 +43,11 @@ show([A, B, C] = Cluster, Options) ->
     say("Three BEAM nodes are up: ~s", [lists:join(", ", [short(Node) || Node <- Cluster])]),
     [start_muster(Node, Options) || Node <- Cluster],
     say("Each runs muster: its C node joins as a hidden node beside it, ~s and so on.", [cnode_name(A)]),
-    connect(Cluster),
+    say("They find each other by gossip alone (UDP multicast on the loopback interface).", []),
+    Began = erlang:monotonic_time(millisecond),
+    [start_gossip(Node) || Node <- Cluster],
+    [ok = on(Node, muster_discovery, await, [length(Cluster) - 1, ?DEADLINE_MS]) || Node <- Cluster],
+    say("All are connected, ~b ms after the first one began to listen.", [erlang:monotonic_time(millisecond) - Began]),
     until("all see each other", fun() -> lists:all(fun(N) -> sees(N, [healthy, healthy]) end, Cluster) end),
     until("some round trips are measured", fun() -> lists:all(fun(N) -> samples(N) >= 5 end, Cluster) end),
     table("Everybody is connected to everybody", Cluster),
@@ -92,8 +96,16 @@ start_muster(Node, Options) ->
     Spec = on(Node, ?MONITOR, child_spec, [Options#{down_after_ms => 30000}]),
     {ok, _} = on(Node, supervisor, start_child, [kernel_safe_sup, Spec]).
 
-connect(Cluster) ->
-    [true = on(A, net_kernel, connect_node, [NameB]) || A = {NameA, _, _} <- Cluster, {NameB, _, _} <- Cluster, NameA < NameB].
+%% Packets stay on the loopback interface; the port is this demo's own, so that two demos never meet.
+start_gossip(Node) ->
+    Options = #{
+        strategy => gossip,
+        multicast_if => "127.0.0.1",
+        port => 20000 + list_to_integer(os:getpid()) rem 20000,
+        secret => atom_to_list(cookie())
+    },
+    Spec = #{id => muster_discovery, start => {muster_discovery, start_link, [Options]}},
+    {ok, _} = on(Node, supervisor, start_child, [kernel_safe_sup, Spec]).
 
 on({_, Peer, _}, Module, Function, Args) ->
     peer:call(Peer, Module, Function, Args, ?DEADLINE_MS).

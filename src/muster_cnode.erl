@@ -10,6 +10,9 @@
 %%     not there; `Reason' is `unavailable' where there is none for this platform.</li>
 %% <li>`{muster_cnode, event, Service, Key, Event}'.</li>
 %% </ul>
+%% Events of the service `node', key `peers', come from here too: `{kept_out, Text | none}', why the
+%% C node is in no cluster.
+%%
 %% Requests are answered exactly once. Those that are outstanding when the C node goes are
 %% answered `{error, cnode_down}'.
 %%
@@ -43,8 +46,10 @@
     handle_call/3,
     handle_cast/2,
     handle_info/2,
-    terminate/2
+    terminate/2,
+    format_status/1
 ]).
+-ignore_xref([format_status/1]).
 
 -export_type([service/0, key/0, reply_to/0, result/0, on_exit/0, generation/0]).
 
@@ -269,6 +274,31 @@ terminate(_Reason, #state{owner = Owner}) ->
         exit(Owner, kill)
     end.
 
+%% @private
+%% Cookies, and the options of strategies among the requests, stay out of crash reports.
+format_status(Status) ->
+    maps:map(
+        fun
+            (state, S) -> S#state{cookies = maps:map(fun(_, _) -> '...' end, S#state.cookies)};
+            (message, Message) -> without_argument(Message);
+            (log, Events) -> [without_arguments(Event) || Event <- Events];
+            (_, Value) -> Value
+        end,
+        Status
+    ).
+
+without_argument({'$gen_cast', Request}) -> {'$gen_cast', without_argument(Request)};
+without_argument({'$gen_call', From, Request}) -> {'$gen_call', From, without_argument(Request)};
+without_argument({request, ReplyTo, Service, Op, _}) -> {request, ReplyTo, Service, Op, '...'};
+without_argument({cast, Service, Op, _}) -> {cast, Service, Op, '...'};
+without_argument({call, Service, Op, _}) -> {call, Service, Op, '...'};
+without_argument(Message) -> Message.
+
+without_arguments(Event) when is_tuple(Event) ->
+    list_to_tuple([without_argument(Element) || Element <- tuple_to_list(Event)]);
+without_arguments(Event) ->
+    Event.
+
 %%% Starting and ending the C node
 
 start_cnode(#state{options = Options} = S) ->
@@ -409,6 +439,7 @@ kept_out(Text, #state{kept_out = Text} = S) ->
     S#state{distributed = undefined};
 kept_out(Text, S) ->
     ?LOG_ERROR("muster's C node stays out of the cluster: ~ts", [Text], ?LOG_META),
+    notify_key({node, peers}, {kept_out, unicode:characters_to_binary(Text)}, S),
     S#state{distributed = undefined, kept_out = Text}.
 
 leave_cluster(#state{owner = Owner} = S) when is_pid(Owner) ->
@@ -521,6 +552,7 @@ answered(distribute, {error, {Kind, Text}}, S) when is_binary(Text) ->
 answered(distribute, {error, Reason}, S) ->
     kept_out(io_lib:format("~0tp", [Reason]), S);
 answered(distribute, {ok, _}, S) ->
+    S#state.kept_out =:= undefined orelse notify_key({node, peers}, {kept_out, none}, S),
     S#state{kept_out = undefined};
 answered(ReplyTo, Result, S) ->
     reply(ReplyTo, Result),
@@ -559,6 +591,15 @@ reply(distribute, _) ->
 
 add_service(Pid, ServiceKey, OnExit, #state{keys = Keys, pids = Pids} = S) ->
     Pid ! presence(S),
+    case {ServiceKey, S#state.kept_out} of
+        {_, undefined} ->
+            ok;
+        {{node, peers}, Text} ->
+            Event = {kept_out, unicode:characters_to_binary(Text)},
+            Pid ! {muster_cnode, event, node, peers, Event};
+        _ ->
+            ok
+    end,
     Monitor =
         case Pids of
             #{Pid := Known} -> Known;

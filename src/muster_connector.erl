@@ -314,10 +314,11 @@ disconnect(Name, #state{atoms = Atoms} = S) ->
 
 %%% Who is connected
 
-%% Compares what `list_nodes' says with what was known.
+%% Compares what `list_nodes' says with what was known. One that fails says nothing of who is gone.
 refresh(#state{up = Up} = S) ->
-    Now = maps:from_keys(list_nodes(S), true),
-    Gone = maps:keys(maps:without(maps:keys(Now), Up)),
+    {Nodes, IsComplete} = list_nodes(S),
+    Now = maps:from_keys(Nodes, true),
+    Gone = [Node || IsComplete, Node <- maps:keys(maps:without(Nodes, Up))],
     New = maps:keys(maps:without(maps:keys(Up), Now)),
     S1 = lists:foldl(fun(Node, Acc) -> went_down(Node, down, Acc) end, S, Gone),
     lists:foldl(fun came_up/2, S1, New).
@@ -325,14 +326,18 @@ refresh(#state{up = Up} = S) ->
 list_nodes(#state{mfas = All}) ->
     Lists = lists:usort([List || #{list_nodes := List} <- maps:values(All)]),
     Mfas = if Lists =:= [] -> [{erlang, nodes, [connected]}]; true -> Lists end,
-    [Node || Mfa <- Mfas, Node <- list(Mfa), Node =/= node(), not is_cnode(Node)].
+    Answers = [list(Mfa) || Mfa <- Mfas],
+    Nodes = [
+        Node
+     || Listed <- Answers, is_list(Listed), Node <- Listed, Node =/= node(), not is_cnode(Node)
+    ],
+    {Nodes, not lists:member(failed, Answers)}.
 
 list({Module, Function, Arguments}) ->
-    try apply(Module, Function, Arguments) of
-        Nodes when is_list(Nodes) -> Nodes;
-        _ -> []
+    try
+        [Node || Node <- apply(Module, Function, Arguments), is_atom(Node)]
     catch
-        _:_ -> []
+        _:_ -> failed
     end.
 
 came_up(Node, #state{up = Up, options = Options} = S) ->
@@ -386,12 +391,16 @@ compare(_, {error, _}) ->
 %% connection that it has to this node anyway, or will have after this.
 peers_of(Node) ->
     [Alive, Host] = binary:split(name(Node), <<"@">>),
-    Cnode = binary_to_atom(<<Alive/binary, ?CNODE_SUFFIX/binary, "@", Host/binary>>, utf8),
-    try gen_server:call({muster, Cnode}, peers, ?CONSULT_MS) of
+    try
+        %% A name that would be too long is none.
+        Cnode = binary_to_atom(<<Alive/binary, ?CNODE_SUFFIX/binary, "@", Host/binary>>, utf8),
+        gen_server:call({muster, Cnode}, peers, ?CONSULT_MS)
+    of
         Peers when is_list(Peers) -> Peers;
         _ -> []
     catch
-        exit:_ -> []
+        exit:_ -> [];
+        error:system_limit -> []
     end.
 
 states(Peers) ->

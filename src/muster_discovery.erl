@@ -62,6 +62,8 @@
 
 -define(SYNC_MS, 5000).
 -define(STOP_MS, 5000).
+%% As far as the BEAM's own time-outs go.
+-define(TIMER_MAX_MS, 16#FFFFFFFF).
 
 -type options() :: [{atom(), term()}] | #{atom() => term()}.
 %% What concerns the instance:
@@ -325,7 +327,7 @@ sync(Server) ->
 %% @doc Asks all backends now, and waits for their answers; gossip says hello instead.
 -spec sync(server(), pos_integer()) ->
     ok | {error, {sync_failed, binary()} | {timeout, pos_integer()}}.
-sync(Server, Ms) ->
+sync(Server, Ms) when is_integer(Ms), Ms > 0, Ms =< ?TIMER_MAX_MS ->
     gen_server:call(Server, {sync, Ms}, infinity).
 
 %% @equiv await(muster_discovery, MinPeers, Timeout)
@@ -335,7 +337,10 @@ await(MinPeers, Timeout) ->
 
 %% @doc Waits until there are at least so many peers.
 -spec await(server(), non_neg_integer(), timeout()) -> ok | {error, {timeout, timeout()}}.
-await(Server, MinPeers, Timeout) when is_integer(MinPeers), MinPeers >= 0 ->
+await(Server, MinPeers, Timeout) when
+    is_integer(MinPeers), MinPeers >= 0, Timeout =:= infinity;
+    is_integer(MinPeers), MinPeers >= 0, is_integer(Timeout), Timeout >= 0, Timeout =< ?TIMER_MAX_MS
+->
     gen_server:call(Server, {await, MinPeers, Timeout}, infinity).
 
 %% @equiv set_metadata(muster_discovery, Metadata)

@@ -78,10 +78,30 @@ table(DefaultName) ->
 %% @doc Options as a property list or a map.
 -spec read(term(), atom()) -> {ok, config()} | {error, muster_options:invalid()}.
 read(Options, DefaultName) ->
-    case muster_options:pairs(Options) of
-        {ok, Pairs} -> read_pairs(Pairs, table(DefaultName));
-        error -> {error, {invalid_option, options, Options, <<"a property list or a map">>}}
+    Read =
+        case muster_options:pairs(Options) of
+            {ok, Pairs} -> read_pairs(Pairs, table(DefaultName));
+            error -> {error, {invalid_option, options, Options, <<"a property list or a map">>}}
+        end,
+    case Read of
+        {error, {invalid_option, Name, Value, Expected}} ->
+            {_, Shown} = censored({Name, Value}),
+            {error, {invalid_option, Name, Shown, Expected}};
+        {ok, Config} ->
+            {ok, Config}
     end.
+
+%% Errors end up in logs: what a secret was is not repeated, wherever in the value it stood.
+censored({Name, _}) when Name =:= secret; Name =:= old_secrets ->
+    {Name, '...'};
+censored([Head | Tail]) ->
+    [censored(Head) | censored(Tail)];
+censored(Tuple) when is_tuple(Tuple) ->
+    list_to_tuple(censored(tuple_to_list(Tuple)));
+censored(Map) when is_map(Map) ->
+    maps:from_list(censored(maps:to_list(Map)));
+censored(Term) ->
+    Term.
 
 read_pairs(Pairs, Table) ->
     {Own, Flat} = lists:partition(fun({K, _}) -> is_map_key(K, Table) end, Pairs),

@@ -33,6 +33,13 @@
     error_at = 0 :: integer()
 }).
 
+-record(await, {
+    from :: gen_server:from(),
+    min :: pos_integer(),
+    ms :: timeout(),
+    timer :: reference() | undefined
+}).
+
 -type cnode() :: starting | up | {down, Reason :: term()}.
 
 -record(state, {
@@ -41,14 +48,17 @@
     keys :: #{binary() => Name :: term()},
     connector :: pid(),
     peers :: muster_peer_table:table(),
-    subscribers = #{} :: #{pid() => reference()},
+    subscribers = muster_subscribers:new() :: muster_subscribers:subscribers(),
     cnode = starting :: cnode(),
+    %% Why the C node is in no cluster.
+    kept_out = none :: none | binary(),
     generation :: term(),
     monitor :: reference() | undefined,
     attach_ms = ?ATTACH_MIN_MS :: pos_integer(),
     warned = false :: boolean(),
     activation :: undefined | {gen_server:from(), reference()},
-    awaits = #{} :: #{reference() => {gen_server:from(), pos_integer(), Ms :: integer()}},
+    %% By the monitor of who waits.
+    awaits = #{} :: #{reference() => #await{}},
     syncs = #{} :: #{reference() => {gen_server:from(), Ms :: integer(), #{term() => true}, [binary()]}},
     metadata :: muster_discovery:metadata(),
     version :: integer(),
@@ -130,9 +140,9 @@ handle_call(activate, From, #state{options = #{foreign := Foreign}} = S) ->
             {stop, normal, {error, Reason}, S}
     end;
 handle_call({subscribe, Pid}, _From, S) ->
-    {reply, ok, add_subscriber(Pid, S)};
+    {reply, ok, S#state{subscribers = muster_subscribers:add(Pid, S#state.subscribers)}};
 handle_call({unsubscribe, Pid}, _From, S) ->
-    {reply, ok, remove_subscriber(Pid, S)};
+    {reply, ok, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_call(snapshot, _From, #state{peers = Peers} = S) ->
     {reply, muster_peer_table:peers(Peers), S};
 handle_call({lookup, Node}, _From, #state{peers = Peers} = S) ->
@@ -178,6 +188,8 @@ handle_info({muster_cnode, event, discovery, Key, Event}, #state{keys = Keys} = 
         #{Key := Name} -> {noreply, cnode_event(Event, Name, S)};
         #{} -> {noreply, S}
     end;
+handle_info({muster_cnode, event, node, peers, {kept_out, Why}}, S) ->
+    {noreply, S#state{kept_out = Why}};
 handle_info({muster_cnode, event, node, peers, Event}, S) ->
     {noreply, complain(Event, S)};
 handle_info({muster_cnode, reply, Tag, Result}, S) ->
@@ -193,19 +205,20 @@ handle_info({'DOWN', Monitor, process, _, Reason}, #state{monitor = Monitor} = S
             _ -> cnode_down
         end,
     {noreply, attach_later(cnode_down(Why, S))};
+handle_info({'DOWN', Monitor, process, _, _}, #state{awaits = Awaits} = S) when
+    is_map_key(Monitor, Awaits)
+->
+    {noreply, await_over(Monitor, none, S)};
 handle_info({'DOWN', _, process, Pid, _}, S) ->
-    {noreply, remove_subscriber(Pid, S)};
+    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_info(attach, S) ->
     {noreply, attach(S)};
 handle_info({timeout, Timer, activate}, #state{activation = {_, Timer}} = S) ->
     {noreply, activate(ok, S)};
-handle_info({timeout, Timer, await}, #state{awaits = Awaits} = S) ->
-    case maps:take(Timer, Awaits) of
-        {{From, _, Ms}, Rest} ->
-            gen_server:reply(From, {error, {timeout, Ms}}),
-            {noreply, S#state{awaits = Rest}};
-        error ->
-            {noreply, S}
+handle_info({timeout, _, {await, Monitor}}, #state{awaits = Awaits} = S) ->
+    case Awaits of
+        #{Monitor := #await{ms = Ms}} -> {noreply, await_over(Monitor, {error, {timeout, Ms}}, S)};
+        #{} -> {noreply, S}
     end;
 handle_info({timeout, Timer, sync}, #state{syncs = Syncs} = S) ->
     case maps:take(Timer, Syncs) of
@@ -262,7 +275,7 @@ attach(#state{topologies = Topologies} = S) ->
     %% For the states of peers that refuse us; one monitor will do.
     Monitor = muster_cnode:register(node, peers),
     lists:foreach(fun(M) -> erlang:demonitor(M, [flush]) end, Monitors),
-    S#state{monitor = Monitor}.
+    S#state{monitor = Monitor, kept_out = none}.
 
 attach_later(#state{attach_ms = Ms} = S) ->
     erlang:send_after(Ms, self(), attach),
@@ -276,10 +289,7 @@ cnode_up(Generation, #state{topologies = Topologies} = S) ->
         cnode = up, generation = Generation, attach_ms = ?ATTACH_MIN_MS, warned = false
     },
     send_metadata(S1),
-    case S1#state.draining of
-        true -> S1;
-        false -> lists:foldl(fun start_topology/2, S1, maps:keys(Topologies))
-    end.
+    lists:foldl(fun start_topology/2, S1, maps:keys(Topologies)).
 
 cnode_down(starting, S) ->
     S#state{cnode = starting};
@@ -301,6 +311,8 @@ warn_once(Reason, #state{warned = false} = S) when Reason =:= unavailable; Reaso
 warn_once(_, S) ->
     S.
 
+start_topology(_, #state{draining = true} = S) ->
+    S;
 start_topology(Name, #state{topologies = Topologies, generation = Generation} = S) ->
     case Topologies of
         #{Name := #topology{state = {missing, _}}} ->
@@ -319,6 +331,9 @@ start_topology(Name, #state{topologies = Topologies, generation = Generation} = 
             S
     end.
 
+reply({start, _, _}, _, #state{draining = true} = S) ->
+    %% It was stopped since.
+    activated(S);
 reply({start, Generation, Name}, Result, #state{generation = Generation} = S) ->
     #{Name := T} = S#state.topologies,
     case Result of
@@ -330,8 +345,9 @@ reply({start, Generation, Name}, Result, #state{generation = Generation} = S) ->
             activate({error, Reason}, S);
         {error, Reason} ->
             Text = text(Reason),
-            ?LOG_ERROR("muster_discovery: topology ~0tp cannot be started: ~ts", [Name, Text],
-                ?LOG_META),
+            T#topology.state =:= {failed, Text} orelse
+                ?LOG_ERROR("muster_discovery: topology ~0tp cannot be started: ~ts", [Name, Text],
+                    ?LOG_META),
             erlang:send_after(?RETRY_MS, self(), {retry, Generation, Name}),
             put_topology(Name, T#topology{state = {failed, Text}}, S)
     end;
@@ -404,7 +420,7 @@ cnode_event(_, _, S) ->
 found(How, Name, Topology, #state{topologies = Topologies, connector = Connector} = S) ->
     #{Topology := #topology{spec = #{filter := Filter}}} = Topologies,
     [Alive | _] = binary:split(Name, <<"@">>),
-    case Filter(Alive) of
+    case passes(Filter, Alive) of
         true ->
             case How of
                 found -> muster_connector:found(Connector, Name, Topology);
@@ -413,6 +429,17 @@ found(How, Name, Topology, #state{topologies = Topologies, connector = Connector
             news({found, binary_to_atom(Name, utf8), Topology}, S);
         false ->
             S
+    end.
+
+%% The filter may be the user's own function.
+passes(Filter, Alive) ->
+    try
+        Filter(Alive)
+    catch
+        Class:Reason ->
+            ?LOG_WARNING("muster_discovery: name_match failed for ~ts: ~0tp", [Alive, {Class, Reason}],
+                ?LOG_META),
+            false
     end.
 
 %% A peer that refuses us, or that we refuse, is named once for each reason.
@@ -466,7 +493,7 @@ news(News, #state{peers = Peers} = S) ->
     awaited(S1).
 
 tell(Event, #state{subscribers = Subscribers, options = #{name := Server}} = S) ->
-    maps:foreach(fun(Pid, _) -> Pid ! {muster_discovery, Event} end, Subscribers),
+    muster_subscribers:tell({muster_discovery, Event}, Subscribers),
     {Kind, Node, What} = Event,
     Detail =
         case Kind of
@@ -486,45 +513,30 @@ await_peers(From, Min, Timeout, #state{peers = Peers, awaits = Awaits} = S) ->
             gen_server:reply(From, ok),
             S;
         false ->
-            Ref =
+            {Pid, _} = From,
+            Monitor = erlang:monitor(process, Pid),
+            Timer =
                 case Timeout of
-                    infinity -> make_ref();
-                    _ -> erlang:start_timer(Timeout, self(), await)
+                    infinity -> undefined;
+                    _ -> erlang:start_timer(Timeout, self(), {await, Monitor})
                 end,
-            S#state{awaits = Awaits#{Ref => {From, Min, Timeout}}}
+            Await = #await{from = From, min = Min, ms = Timeout, timer = Timer},
+            S#state{awaits = Awaits#{Monitor => Await}}
     end.
 
 awaited(#state{awaits = Awaits} = S) when map_size(Awaits) =:= 0 ->
     S;
 awaited(#state{awaits = Awaits, peers = Peers} = S) ->
     Count = muster_peer_table:count(Peers),
-    S#state{
-        awaits = maps:filter(
-            fun(Ref, {From, Min, _}) ->
-                Count >= Min andalso
-                    begin
-                        _ = erlang:cancel_timer(Ref),
-                        gen_server:reply(From, ok)
-                    end,
-                Count < Min
-            end,
-            Awaits
-        )
-    }.
+    Over = [Monitor || {Monitor, #await{min = Min}} <- maps:to_list(Awaits), Count >= Min],
+    lists:foldl(fun(Monitor, Acc) -> await_over(Monitor, ok, Acc) end, S, Over).
 
-add_subscriber(Pid, #state{subscribers = Subscribers} = S) when is_map_key(Pid, Subscribers) ->
-    S;
-add_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
-    S#state{subscribers = Subscribers#{Pid => erlang:monitor(process, Pid)}}.
-
-remove_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
-    case maps:take(Pid, Subscribers) of
-        {Monitor, Rest} ->
-            erlang:demonitor(Monitor, [flush]),
-            S#state{subscribers = Rest};
-        error ->
-            S
-    end.
+await_over(Monitor, Answer, #state{awaits = Awaits} = S) ->
+    {#await{from = From, timer = Timer}, Rest} = maps:take(Monitor, Awaits),
+    erlang:demonitor(Monitor, [flush]),
+    _ = is_reference(Timer) andalso erlang:cancel_timer(Timer),
+    Answer =:= none orelse gen_server:reply(From, Answer),
+    S#state{awaits = Rest}.
 
 %%% Own metadata, and talking to the peers' discovery
 
@@ -582,8 +594,7 @@ from_peer(hello, #{from := From, version := Version, metadata := Metadata} = Hel
             lists:member(Node, muster_peer_table:ups(S#state.peers))}
     of
         {{ok, Read}, true} ->
-            Was = muster_peer_table:is_leaving(Node, S#state.peers),
-            Was =:= Leaving orelse muster_connector:leaving(S#state.connector, Node, Leaving),
+            muster_connector:leaving(S#state.connector, Node, Leaving),
             news({hello, Node, Version, Read, Leaving}, S);
         _ ->
             S
@@ -597,13 +608,14 @@ drain_or_resume(Draining, #state{draining = Draining} = S) ->
     S;
 drain_or_resume(true, #state{topologies = Topologies, connector = Connector} = S) ->
     muster_connector:pause(Connector),
+    %% Also those whose start is not answered yet.
     S1 = maps:fold(
         fun
-            (Name, #topology{state = started, key = Key} = T, Acc) ->
+            (_, #topology{state = {missing, _}}, Acc) ->
+                Acc;
+            (Name, #topology{key = Key} = T, Acc) ->
                 muster_cnode:cast(discovery, stop, #{topology => Key}),
-                put_topology(Name, T#topology{state = pending}, Acc);
-            (_, _, Acc) ->
-                Acc
+                put_topology(Name, T#topology{state = pending}, Acc)
         end,
         S#state{draining = true},
         Topologies
@@ -709,6 +721,8 @@ status_of(_, #state{cnode = {down, Reason}}) when Reason =:= unavailable; Reason
     {down, in_words(Reason)};
 status_of(_, #state{draining = true}) ->
     {degraded, <<"the node is draining">>};
+status_of(_, #state{cnode = up, kept_out = Why}) when is_binary(Why) ->
+    {degraded, <<"the C node stays out of the cluster: ", Why/binary>>};
 status_of(Topologies, #state{cnode = Cnode}) ->
     Dead = [Text || #topology{state = {State, Text}} <- Topologies, State =:= missing orelse State =:= failed],
     Errors = [Text || #topology{state = started, last_error = Text} <- Topologies, is_binary(Text)],
@@ -716,8 +730,16 @@ status_of(Topologies, #state{cnode = Cnode}) ->
         {_, _, _} when length(Dead) =:= length(Topologies) -> {down, joined(Dead)};
         {_, _, {down, _}} -> {degraded, <<"the C node is being restarted">>};
         {_, _, starting} -> {degraded, <<"the C node is starting">>};
-        {[], [], up} -> up;
+        {[], [], up} -> alive(Topologies);
         _ -> {degraded, joined(Dead ++ Errors)}
+    end.
+
+%% Without a name of its own this node is not found, and the BEAM connects to nobody.
+alive(Topologies) ->
+    Beams = [T || #topology{spec = #{mfas := #{connect := {net_kernel, _, _}}}} = T <- Topologies],
+    case is_alive() orelse Beams =:= [] of
+        true -> up;
+        false -> {degraded, <<"this node is not distributed: it has no name yet (-name, -sname)">>}
     end.
 
 topology_status(#topology{spec = #{strategy := Strategy, options := Options}, state = State} = T) ->

@@ -111,7 +111,7 @@
     nodes = #{} :: #{node() => #node{}},
     %% Names as the C node writes them, of the nodes above: no other name becomes an atom.
     names = #{} :: #{binary() => node()},
-    subscribers = #{} :: #{pid() => reference()},
+    subscribers = muster_subscribers:new() :: muster_subscribers:subscribers(),
     queries = #{} :: #{reference() => {gen_server:from(), node() | all}}
 }).
 
@@ -257,9 +257,9 @@ handle_call({health, What}, From, S) ->
 handle_call({list, Status}, _From, #state{nodes = Nodes} = S) ->
     {reply, [Node || {Node, #node{status = Its}} <- sorted(Nodes), Its =:= Status], S};
 handle_call({subscribe, Pid}, _From, S) ->
-    {reply, ok, add_subscriber(Pid, S)};
+    {reply, ok, S#state{subscribers = muster_subscribers:add(Pid, S#state.subscribers)}};
 handle_call({unsubscribe, Pid}, _From, S) ->
-    {reply, ok, remove_subscriber(Pid, S)};
+    {reply, ok, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_call(_, _From, S) ->
     {reply, {error, unknown_call}, S}.
 
@@ -283,7 +283,7 @@ handle_info({muster_cnode, down, _Generation, Reason}, S) ->
 handle_info({'DOWN', Monitor, process, _, _}, #state{cnode = Monitor} = S) ->
     {noreply, attach_later(answer_all(cnode_down(cnode_down, S)))};
 handle_info({'DOWN', _, process, Pid, _}, S) ->
-    {noreply, remove_subscriber(Pid, S)};
+    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_info(attach, S) ->
     {noreply, attach(S)};
 handle_info({timeout, Query, answer}, S) ->
@@ -573,26 +573,8 @@ connection({error, timeout}) ->
 connection({error, _}) ->
     {cnode_down, <<"the C node is about to be restarted">>}.
 
-%%% Subscribers
-
-add_subscriber(Pid, #state{subscribers = Subscribers} = S) when is_map_key(Pid, Subscribers) ->
-    S;
-add_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
-    S#state{subscribers = Subscribers#{Pid => erlang:monitor(process, Pid)}}.
-
-remove_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
-    case maps:take(Pid, Subscribers) of
-        {Monitor, Rest} ->
-            erlang:demonitor(Monitor, [flush]),
-            S#state{subscribers = Rest};
-        error ->
-            S
-    end.
-
-%% A subscriber on another node that hangs must not hold up this server.
 tell(Event, #state{subscribers = Subscribers}) ->
-    Send = fun(Pid, _) -> erlang:send(Pid, {swarm_event, Event}, [nosuspend, noconnect]) end,
-    maps:foreach(Send, Subscribers).
+    muster_subscribers:tell({swarm_event, Event}, Subscribers).
 
 %%% Helpers
 

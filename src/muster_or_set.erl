@@ -56,9 +56,17 @@ add(Set, Element) ->
 %% that it outlives a concurrent removal.
 -spec add(or_set(Element), Element, muster_causal:replica()) -> or_set(Element).
 add(#{'__struct__' := ?STRUCT, root := Root, context := Context} = Set, Element, Replica) ->
-    Group = muster_causal:group(Replica, Context),
-    [Added | Grown] = muster_nif:trie_add(Root, Group, Element, erlang:phash2(Element)),
-    Set#{root := Added, context := Context#{Replica => Grown}};
+    Hash = erlang:phash2(Element),
+    case Context of
+        #{Replica := Group} ->
+            [Added | Grown] = muster_nif:trie_add(Root, Group, Element, Hash),
+            Set#{root := Added, context := Context#{Replica := Grown}};
+        #{} ->
+            [Added | Group] = muster_nif:trie_add(Root, {}, Element, Hash),
+            Set#{root := Added, context := muster_causal:with_group(Replica, Group, Context)};
+        _ ->
+            error(badarg)
+    end;
 add(_, _, _) ->
     error(badarg).
 

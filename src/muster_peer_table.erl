@@ -3,7 +3,7 @@
 %% topology found them or that their own discovery said so. Pure: news come in, events go out.
 -module(muster_peer_table).
 
--export([new/0, step/2, peers/1, count/1, find/2, ups/1, is_leaving/2]).
+-export([new/0, step/2, peers/1, count/1, find/2, ups/1]).
 
 -export_type([table/0, news/0, event/0, peer/0, metadata/0]).
 
@@ -58,7 +58,8 @@ news({up, _}, P) ->
     P#peer{up_since = erlang:monotonic_time(millisecond)};
 news({down, _, _}, #peer{listed = Listed} = P) ->
     Still = maps:filter(fun(_, Kept) -> Kept end, Listed),
-    P#peer{up_since = undefined, hello = false, listed = Still};
+    %% Who comes back may be another one, whose clock, and so its versions, began earlier.
+    P#peer{up_since = undefined, hello = false, leaving = false, version = -1, listed = Still};
 news({found, _, Topology}, #peer{listed = Listed} = P) ->
     P#peer{listed = Listed#{Topology => true}};
 news({lost, _, Topology}, #peer{up_since = undefined, listed = Listed} = P) ->
@@ -128,10 +129,6 @@ find(Node, Table) ->
 -spec ups(table()) -> [node()].
 ups(Table) ->
     [Node || {Node, #peer{up_since = Since}} <- maps:to_list(Table), Since =/= undefined].
-
--spec is_leaving(node(), table()) -> boolean().
-is_leaving(Node, Table) ->
-    (maps:get(Node, Table, #peer{}))#peer.leaving.
 
 public(Node, P) ->
     #{

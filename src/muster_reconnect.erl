@@ -111,21 +111,24 @@ step(Event, Now, Core) ->
 -spec next(core()) -> integer() | infinity.
 next(#core{paused = true}) ->
     infinity;
-next(#core{nodes = Nodes, queue = Queue}) ->
+next(#core{nodes = Nodes} = Core) ->
     maps:fold(
         fun
             (_, #node{phase = backoff, until = Until}, Min) -> min(Until, Min);
-            (_, #node{phase = connecting, careful = careful, started = At}, Min) ->
-                %% Only matters to those that wait behind it.
-                case queue:is_empty(Queue) of
-                    true -> Min;
-                    false -> min(At + ?CAREFUL_GAP_MS, Min)
-                end;
             (_, _, Min) -> Min
         end,
-        infinity,
+        gap(Core),
         Nodes
     ).
+
+%% When the next careful attempt may begin. Only matters to those that wait for it, and not where it
+%% is a worker that they wait for.
+gap(#core{nodes = Nodes, queue = Queue, busy = Busy, settings = #{workers := Workers}}) ->
+    Careful = [At || #node{phase = connecting, careful = careful, started = At} <- maps:values(Nodes)],
+    case Careful =:= [] orelse Busy >= Workers orelse queue:is_empty(Queue) of
+        true -> infinity;
+        false -> lists:max(Careful) + ?CAREFUL_GAP_MS
+    end.
 
 %% @doc The nodes wanted: phase, strikes, whether held back, by whom wanted.
 -spec info(core()) -> #{node_name() => #{atom() => term()}}.
@@ -204,6 +207,9 @@ wanted(Name, By, How, Now, #core{nodes = Nodes, up = Up} = Core) ->
         {#node{phase = waiting, until = Until}, _} when is_integer(Until), Until > Now ->
             {[], put_node(Name, N1#node{phase = backoff}, Core)};
         {#node{phase = waiting}, _} ->
+            {[], enqueue(Name, N1, Core)};
+        {#node{phase = asking}, _} when How =:= found ->
+            %% Which is the answer; the other may never come.
             {[], enqueue(Name, N1, Core)};
         _ ->
             {[], put_node(Name, N1, Core)}

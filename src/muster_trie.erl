@@ -15,8 +15,6 @@
 -export([children/2, is_deepest/1, at/2]).
 -export_type([siblings/0, sibling/0, path/0]).
 
--compile({inline, [popcount/1, leaf_position/1, child/2]}).
-
 %% The live dots of a key, in ascending order; with stamp and value in a map.
 -type siblings() :: [sibling()].
 -type sibling() ::
@@ -44,9 +42,20 @@
     2, 3, 3, 4, 3, 4, 4, 5, 3, 4, 4, 5, 4, 5, 5, 6, 3, 4, 4, 5, 4, 5, 5, 6, 4, 5, 5, 6, 5, 6, 6, 7,
     3, 4, 4, 5, 4, 5, 5, 6, 4, 5, 5, 6, 5, 6, 6, 7, 4, 5, 5, 6, 5, 6, 6, 7, 5, 6, 6, 7, 6, 7, 7, 8
 }).
+%% The bits set in a 16-bit integer. Macros, as the compiler's inlining leaves calls where it pays.
+-define(POPCOUNT(Bits), (element(((Bits) band 255) + 1, ?BITS_SET) + element(((Bits) bsr 8) + 1, ?BITS_SET))).
 %% The bits of a node's map from a slot on.
 -define(CHILDREN_FROM(Map, Bit), ((Map bsr 16) band (16#10000 - Bit))).
 -define(LEAVES_FROM(Map, Bit), (Map band (16#10000 - Bit))).
+%% The child, and the position of the leaf, to whose slot the first of these bits belongs.
+-define(CHILD(Children, Node), element(tuple_size(Node) + 1 - ?POPCOUNT(Children), Node)).
+-define(LEAF_POSITION(Leaves), (?HEADER - 2 + 3 * ?POPCOUNT(Leaves))).
+-define(ALL_CHILDREN, 16#ffff0000).
+%% See is_key/3: 28 bits of hash, then the mark.
+-define(TRACK(Key), (erlang:phash2(Key) * 32 + 8)).
+-define(TRACK_SHIFT, 28).
+-define(NEXT(Track), ((Track band 16#fffffff) * 16)).
+-define(END_OF_TRACK, 16#80000000).
 
 -spec empty() -> muster_nif:trie().
 empty() ->
@@ -64,27 +73,30 @@ sum(Root) ->
 natural(N) when is_integer(N), N >= 0 -> N;
 natural(_) -> error(badarg).
 
-%% In Erlang: with few levels to go down, calling a NIF costs more than it saves.
+%% In Erlang: with few levels to go down, calling a NIF costs more than it saves. Of the levels near
+%% the root nearly all are full of children, which then need no counting.
 -spec is_key(term(), muster_nif:trie()) -> boolean().
 is_key(Key, Root) ->
-    is_key(Key, ?HASH(Key), 0, Root).
+    is_key(Key, Root, ?TRACK(Key)).
 
-%% The hash moves up, so that the bits in turn are always the same.
-is_key(Key, Hash, Depth, Node) when Depth < ?DEPTH, is_integer(element(1, Node)) ->
+%% The track is the hash moving up, so that the bits in turn are always the same, and behind it a
+%% mark that says when it has all gone.
+is_key(Key, Bucket, ?END_OF_TRACK) when is_tuple(Bucket) ->
+    is_in_bucket(Key, ?HEADER + 1, Bucket);
+is_key(Key, Node, Track) when element(1, Node) =:= ?ALL_CHILDREN ->
+    is_key(Key, element((Track bsr ?TRACK_SHIFT) + ?HEADER + 1, Node), ?NEXT(Track));
+is_key(Key, Node, Track) when is_integer(element(1, Node)) ->
     Map = element(1, Node),
-    Bit = ?BIT(Hash bsr ?TOP_SHIFT),
+    Bit = ?BIT(Track bsr ?TRACK_SHIFT),
     if
         Map band (Bit * 16#10000) =/= 0 ->
-            Child = child(?CHILDREN_FROM(Map, Bit), Node),
-            is_key(Key, (Hash band 16#ffffff) * 16, Depth + 1, Child);
+            is_key(Key, ?CHILD(?CHILDREN_FROM(Map, Bit), Node), ?NEXT(Track));
         Map band Bit =/= 0 ->
-            element(leaf_position(?LEAVES_FROM(Map, Bit)), Node) =:= Key;
+            element(?LEAF_POSITION(?LEAVES_FROM(Map, Bit)), Node) =:= Key;
         true ->
             false
     end;
-is_key(Key, _Hash, ?DEPTH, Bucket) when is_tuple(Bucket) ->
-    is_in_bucket(Key, ?HEADER + 1, Bucket);
-is_key(_Key, _Hash, _Depth, _Malformed) ->
+is_key(_Key, _Malformed, _Track) ->
     error(badarg).
 
 is_in_bucket(Key, Position, Bucket) when Position < tuple_size(Bucket) ->
@@ -112,22 +124,10 @@ slot(Index, Node) ->
     Map = natural(element(1, Node)),
     Bit = ?BIT(Index),
     if
-        Map band (Bit * 16#10000) =/= 0 -> {node, child(?CHILDREN_FROM(Map, Bit), Node)};
-        Map band Bit =/= 0 -> {leaf, leaf_position(?LEAVES_FROM(Map, Bit))};
+        Map band (Bit * 16#10000) =/= 0 -> {node, ?CHILD(?CHILDREN_FROM(Map, Bit), Node)};
+        Map band Bit =/= 0 -> {leaf, ?LEAF_POSITION(?LEAVES_FROM(Map, Bit))};
         true -> empty
     end.
-
-%% `Children' are the bits of the map from the child's slot on.
-child(Children, Node) ->
-    element(tuple_size(Node) + 1 - popcount(Children), Node).
-
-%% Of the leaf to whose slot the first of the bits belongs.
-leaf_position(Leaves) ->
-    ?HEADER - 2 + 3 * popcount(Leaves).
-
-%% The bits set in a 16-bit integer.
-popcount(Bits) ->
-    element((Bits band 255) + 1, ?BITS_SET) + element((Bits bsr 8) + 1, ?BITS_SET).
 
 %% All leaves, in no particular order.
 -spec fold(fun((Key :: term(), siblings(), Acc) -> Acc), Acc, muster_nif:trie()) -> Acc.
@@ -172,7 +172,7 @@ fold_children(_Fun, Acc, _Node, _Position, _First, _Depth) ->
 first_child(Node, Depth) when is_tuple(Node), Depth < ?DEPTH ->
     case element(1, Node) of
         Map when is_integer(Map), Map >= 0, Map =< 16#ffffffff ->
-            ?HEADER + 1 + 3 * popcount(Map band 16#ffff);
+            ?HEADER + 1 + 3 * ?POPCOUNT(Map band 16#ffff);
         _ ->
             error(badarg)
     end;

@@ -202,6 +202,30 @@ stopped_process_test_() ->
         ?assertNot(muster_os_process:alive(OsPid))
     end).
 
+%% Neither cookies nor what strategies were given get into a status or a crash report.
+secrets_stay_inside_test_() ->
+    with_fake(#{}, fun() ->
+        up(),
+        Cnode = whereis(muster_cnode),
+        %% In the field `cookies', as a distributed node would have it.
+        sys:replace_state(Cnode, fun(S) when element(16, S) =:= #{} -> setelement(16, S, #{all => hush}) end),
+        ?assertNotEqual(nomatch, shows_hush(sys:get_state(Cnode))),
+        ?assertEqual(nomatch, shows_hush(sys:get_status(Cnode))),
+        Request = {request, {message, self(), tag}, discovery, start, #{secret => <<"hush">>}},
+        [
+            ?assertEqual(nomatch, shows_hush(muster_cnode:format_status(Status)))
+         || Status <- [
+                #{message => {'$gen_cast', Request}}, #{message => Request}, #{log => [{in, Request}]},
+                #{message => {'$gen_cast', {cast, node, set_cookie, #{cookie => <<"hush">>}}}},
+                #{message => {'$gen_call', {self(), tag}, {call, discovery, start, <<"hush">>}}}
+            ]
+        ],
+        ?assertEqual(#{message => check, reason => r}, muster_cnode:format_status(#{message => check, reason => r}))
+    end).
+
+shows_hush(Term) ->
+    string:find(io_lib:format("~p", [Term]), "hush").
+
 owner_killed_test_() ->
     with_fake(#{}, fun() ->
         G1 = up(),

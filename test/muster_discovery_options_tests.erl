@@ -44,6 +44,24 @@ metadata_test_() ->
         )
     ].
 
+%% Errors end up in logs.
+secrets_are_not_repeated_test_() ->
+    [
+        ?_test(begin
+            {error, {invalid_option, _, _, _} = Error} = ?O:read(Options, d),
+            ?assertEqual(nomatch, string:find(io_lib:format("~p", [Error]), "hush"))
+        end)
+     || Options <- [
+            [{secret, "hush"}],
+            [{strategy, gossip}, {secret, {"hush", a}}],
+            [{strategy, gossip}, {secret, "s"}, {old_secrets, ["hush", self()]}],
+            [{topologies, [{t, gossip, [{secret, "hush"}, odd | tail]}]}],
+            [{topologies, [{t, [{config, #{secret => "hush"}}, 1]}]}],
+            [{strategy, gossip}, {secret, "hush"} | tail],
+            #{topologies => #{t => {#{secret => "hush"}}}}
+        ]
+    ].
+
 %% Whatever comes, the answer is a configuration or an error that names something.
 prop_read() ->
     ?FORALL(Options, oneof([list({option_name(), term()}), term(), list(term())]), begin

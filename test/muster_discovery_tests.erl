@@ -26,7 +26,11 @@ disconnect(Table, Node) ->
     ets:delete(Table, {up, Node}).
 
 listed(Table) ->
-    [Node || [Node] <- ets:match(Table, {{up, '$1'}})].
+    case ets:lookup(Table, list) of
+        [{_, crash}] -> error(crash);
+        [{_, Answer}] -> Answer;
+        [] -> [Node || [Node] <- ets:match(Table, {{up, '$1'}})]
+    end.
 
 attempts(Table, Node) ->
     length(ets:match(Table, {{attempt, Node, '_'}, '_'})).
@@ -257,6 +261,97 @@ metadata_versions_grow_test_() ->
         Versions = [V || #{version := V} <- seen(set_metadata)],
         ?assertEqual(lists:usort(Versions), Versions),
         ?assertMatch(#{<<"n">> := <<"5">>, <<"capabilities">> := <<"discovery">>}, ?D:get_metadata())
+    end).
+
+%% Who waits may die, and what is asked may be nonsense.
+await_test_() ->
+    with(fun(_) ->
+        {Waiting, Monitor} = spawn_monitor(fun() -> ?D:await(1, infinity) end),
+        ?eventually(lists:member({process, Waiting}, monitored())),
+        exit(Waiting, kill),
+        receive {'DOWN', Monitor, _, _, _} -> ok end,
+        ?eventually(not lists:member({process, Waiting}, monitored())),
+        ?assertEqual({error, {timeout, 10}}, ?D:await(1, 10)),
+        ?assertNot(lists:member({process, self()}, monitored() -- [{process, self()}])),
+        Pid = whereis(?D),
+        [
+            ?assertError(function_clause, apply(?D, F, A))
+         || {F, A} <- [
+                {await, [1, -1]}, {await, [1, soon]}, {await, [-1, 5]}, {await, [1, 1 bsl 64]},
+                {sync, [?D, 0]}, {sync, [?D, infinity]}, {sync, [?D, 1 bsl 64]}
+            ]
+        ],
+        tell({found, <<"a@h">>}),
+        ?assertEqual(ok, ?D:await(1, infinity)),
+        ?assertEqual(Pid, whereis(?D))
+    end).
+
+monitored() ->
+    {monitors, Monitors} = process_info(whereis(?D), monitors),
+    Monitors.
+
+%% A `list_nodes' that fails for a while says nothing of who is connected.
+list_nodes_fails_test_() ->
+    with(fun(Table) ->
+        tell({found, <<"a@h">>}),
+        ?assertMatch({peer_up, 'a@h', _}, next_event()),
+        [
+            begin
+                ets:insert(Table, {list, Answer}),
+                timer:sleep(50),
+                ?assertEqual(['a@h'], peers())
+            end
+         || Answer <- [crash, not_a_list, ['a@h' | improper]]
+        ],
+        ets:delete(Table, list),
+        ?assertEqual(['a@h'], peers()),
+        ?assertEqual(1, attempts(Table, 'a@h')),
+        ets:delete(Table, {up, 'a@h'}),
+        ?assertMatch({peer_down, 'a@h', _}, next_event())
+    end).
+
+%% Also what fails to start, and is tried again, stays away.
+drain_failed_test_() ->
+    with(fun(_) ->
+        %% The state's field `generation'.
+        Generation = element(10, sys:get_state(?D)),
+        Reply = fun(Result) -> whereis(?D) ! {muster_cnode, reply, {start, Generation, t}, Result} end,
+        Reply({error, {invalid_argument, <<"no">>}}),
+        ?eventually(?D:health() =:= {down, <<"no">>}),
+        ok = ?D:drain(),
+        whereis(?D) ! {retry, Generation, t},
+        Reply({ok, #{}}),
+        ?assertMatch({degraded, <<"the node is draining">>}, ?D:health()),
+        ?assertEqual(1, length(seen(start))),
+        ?assertEqual([#{topology => ?KEY}], seen(stop)),
+        ok = ?D:resume(),
+        ?eventually(length(seen(start)) =:= 2)
+    end).
+
+%% Without a name nothing is found and nobody connected, unless somebody else connects.
+not_distributed_test_() ->
+    Mine = #{connect => {net_kernel, connect_node, []}},
+    [
+        with(Mine, fun(_) -> ?assertMatch({degraded, <<"this node is not distributed", _/binary>>}, ?D:health()) end)
+     || not is_alive()
+    ] ++ [with(fun(_) -> ?assertEqual(up, ?D:health()) end)].
+
+%% Such as by a range of ports that has none left: nobody can be dialled.
+kept_out_test_() ->
+    with(fun(_) ->
+        {ok, sent} = muster_cnode:call(fake, send, [{event, node, peers, {kept_out, <<"no port">>}}]),
+        ?eventually(?D:health() =:= {degraded, <<"the C node stays out of the cluster: no port">>}),
+        {ok, sent} = muster_cnode:call(fake, send, [{event, node, peers, {kept_out, none}}]),
+        ?eventually(?D:health() =:= up)
+    end).
+
+name_match_fails_test_() ->
+    Match = fun(<<"bad">>) -> error(oops); (_) -> true end,
+    Topology = {t, [{strategy, 'Elixir.Cluster.Strategy.ErlangHosts'}, {config, [{name_match, Match}]}]},
+    with(#{topologies => [Topology]}, fun(_) ->
+        tell({found, <<"bad@h">>}),
+        tell({found, <<"good@h">>}),
+        ?assertMatch({peer_up, 'good@h', _}, next_event())
     end).
 
 drain_test_() ->

@@ -35,7 +35,10 @@ events_test_() ->
                 [{peer_up, n, #{}}, {peer_update, n, M}]},
             {[{found, n, t}, {up, n}, {hello, n, 1, M, false}, {metadata, n, 2, M}],
                 [{peer_up, n, #{}}, {peer_update, n, M}]},
-            {[{found, n, t}, {metadata, n, 1, M}, {up, n}], [{peer_up, n, M}]}
+            {[{found, n, t}, {metadata, n, 1, M}, {up, n}], [{peer_up, n, M}]},
+            %% After a restart with its clock set back the versions begin lower.
+            {[{found, n, t}, {up, n}, {hello, n, 9, #{}, false}, {down, n, x}, {up, n}, {hello, n, 3, M, false}],
+                [{peer_up, n, #{}}, {peer_down, n, <<"x">>}, {peer_up, n, #{}}, {peer_update, n, M}]}
         ]
     ].
 

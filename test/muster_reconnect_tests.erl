@@ -130,6 +130,24 @@ careful_ones_do_not_overlap_test() ->
     ?assertEqual(6100, ?R:next(Core2)),
     ?assertMatch({[{connect, ?B, 4, careful}], _}, ?R:step(tick, 6100, Core2)).
 
+%% With all workers busy a tick would change nothing: none is asked for, again and again.
+hung_ones_keep_nobody_busy_test() ->
+    Events = [{0, {found, N, t}} || N <- [?A, ?B]] ++ [{0, {up, N}} || N <- [?A, ?B]] ++
+        [{0, {ended, ?A, 1, true}}, {0, {ended, ?B, 2, true}}, {5000, {down, ?A}}, {5000, {down, ?B}},
+            {5100, tick}, {5100, {link, ?A, up}}, {5100, {link, ?B, up}}],
+    {_, Core} = run([{0, {found, N, t}} || N <- [?A, ?B]], new(#{workers => 1})),
+    {_, Core1} = run(Events -- [{0, {found, ?A, t}}, {0, {found, ?B, t}}], Core),
+    ?assertEqual(connecting, ?R:phase(?A, Core1)),
+    ?assertEqual(queued, ?R:phase(?B, Core1)),
+    ?assertEqual(infinity, ?R:next(Core1)).
+
+%% Who was asked may be gone, and answer never.
+found_while_the_link_is_asked_for_test() ->
+    {_, Core} = run([{5000, {down, ?A}}, {5100, tick}], up(new())),
+    ?assertEqual(asking, ?R:phase(?A, Core)),
+    {[[{connect, ?A, 2, careful}], []], _} =
+        run([{5200, {found, ?A, t}}, {5201, {link, ?A, down}}], Core).
+
 a_queued_node_that_comes_up_by_itself_test() ->
     {_, Core} = run([{0, {found, N, t}} || N <- [?A, ?B, ?C]], new()),
     {_, Core1} = run([{1, {up, ?C}}], Core),

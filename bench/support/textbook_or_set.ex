@@ -6,19 +6,21 @@ defmodule Muster.Bench.TextbookORSet do
   element is in the set if one of its tags is no tombstone, and merging unites tags and tombstones
   (Shapiro et al., "A comprehensive study of Convergent and Commutative Replicated Data Types",
   2011, section 3.3.5, state-based).
+
+  A tag has to be unique wherever and whenever it is made: `make_ref/0` is what Erlang has for that
+  (node, creation and a number). A counter in the set would not do: two branches of one set would
+  use the same tags, and removing the element of one would remove that of the other.
   """
-  defstruct tags: %{}, tombstones: MapSet.new(), counter: 0
+  defstruct tags: %{}, tombstones: MapSet.new()
 
   def new, do: %__MODULE__{}
 
-  def add(set, element, replica \\ node()) do
-    counter = set.counter + 1
-    tag = {replica, counter}
-    tags = Map.update(set.tags, element, MapSet.new([tag]), &MapSet.put(&1, tag))
-    %{set | tags: tags, counter: counter}
+  def add(set, element) do
+    tag = make_ref()
+    %{set | tags: Map.update(set.tags, element, MapSet.new([tag]), &MapSet.put(&1, tag))}
   end
 
-  def from_list(list, replica \\ node()), do: Enum.reduce(list, new(), &add(&2, &1, replica))
+  def from_list(list), do: Enum.reduce(list, new(), &add(&2, &1))
 
   def remove(set, element) do
     case Map.pop(set.tags, element) do
@@ -43,8 +45,7 @@ defmodule Muster.Bench.TextbookORSet do
     %{
       a
       | tags: Map.merge(a.tags, b.tags, fn _element, x, y -> MapSet.union(x, y) end),
-        tombstones: MapSet.union(a.tombstones, b.tombstones),
-        counter: max(a.counter, b.counter)
+        tombstones: MapSet.union(a.tombstones, b.tombstones)
     }
   end
 

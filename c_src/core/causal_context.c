@@ -180,8 +180,8 @@ static int place(struct muster_heap *heap, const muster_term *words, size_t leng
 static int write_group(struct muster_heap *heap, const muster_term *words, size_t length,
                        size_t skip, struct muster_dot dot, muster_term *out) {
     size_t arity = 2 * (skip == length ? length + 1 : length);
-    muster_term dot_words[] = {heap->ops->make_integer(heap->env, dot.lineage),
-                               heap->ops->make_integer(heap->env, dot.n)};
+    muster_term dot_words[] = {muster_heap_make_integer(heap, dot.lineage),
+                               muster_heap_make_integer(heap, dot.n)};
     muster_term room[16], *to = room;
     int error;
     if (dot_words[0] == 0 || dot_words[1] == 0)

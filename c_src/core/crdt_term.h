@@ -17,6 +17,13 @@ typedef uintptr_t muster_term;
 #define MUSTER_INTEGER_BITS 59
 #define MUSTER_INTEGER_MASK ((UINT64_C(1) << MUSTER_INTEGER_BITS) - 1)
 
+/* On every BEAM so far, the word of an integer n that is not negative and small enough is
+ * n * 16 + 15; the NIF does not load where that is not so. The core reads and writes these words
+ * itself: that is most of what it does with terms. On 64 bits they are all there are. */
+#define MUSTER_SMALL_BITS 4
+#define MUSTER_SMALL_TAG 15
+#define MUSTER_SMALL_MAX ((uint64_t)INTPTR_MAX >> MUSTER_SMALL_BITS)
+
 /* Every operation gets the `env` of its heap. Those that return int give 0 or a negative error. */
 struct muster_term_ops {
     /* A tuple's elements, which stay valid as long as the heap; MALFORMED if it is none. */
@@ -33,6 +40,9 @@ struct muster_term_ops {
     int (*hash)(void *env, muster_term term, bool bounded, uint32_t *hash);
     /* These return 0, which is no term, when memory is short. */
     muster_term (*make_tuple)(void *env, const muster_term *elements, size_t arity);
+    /* A tuple with these elements, at `words`: they may be changed until the heap's next use. */
+    muster_term (*copy_tuple)(void *env, const muster_term *elements, size_t arity,
+                              muster_term **words);
     muster_term (*make_integer)(void *env, uint64_t value);
     muster_term (*make_cons)(void *env, muster_term head, muster_term tail);
     muster_term (*make_nil)(void *env);
@@ -65,8 +75,22 @@ static inline int muster_heap_hash(struct muster_heap *heap, muster_term term, u
     return heap->ops->hash(heap->env, term, heap->budget != MUSTER_BUDGET_UNLIMITED, hash);
 }
 
+static inline bool muster_is_small(muster_term term) {
+    return (term & MUSTER_SMALL_TAG) == MUSTER_SMALL_TAG && term <= INTPTR_MAX;
+}
+
 static inline int muster_heap_integer(struct muster_heap *heap, muster_term term, uint64_t *value) {
-    return heap->ops->integer(heap->env, term, value);
+    if (!muster_is_small(term))
+        return heap->ops->integer(heap->env, term, value);
+    *value = term >> MUSTER_SMALL_BITS;
+    return 0;
+}
+
+/* `value` is below 2^59. 0 when memory is short. */
+static inline muster_term muster_heap_make_integer(struct muster_heap *heap, uint64_t value) {
+    if (value > MUSTER_SMALL_MAX)
+        return heap->ops->make_integer(heap->env, value);
+    return (muster_term)(value << MUSTER_SMALL_BITS | MUSTER_SMALL_TAG);
 }
 
 /* Scratch memory for `count` items of `size` bytes; NULL also where the product overflows. */

@@ -116,8 +116,8 @@ static bool is_bare(struct muster_heap *heap, const struct muster_sibling *sibli
 }
 
 int muster_leaf_set_dot(struct muster_heap *heap, struct muster_dot dot, struct muster_leaf *leaf) {
-    leaf->head = heap->ops->make_integer(heap->env, dot.lineage);
-    leaf->tail = heap->ops->make_integer(heap->env, dot.n);
+    leaf->head = muster_heap_make_integer(heap, dot.lineage);
+    leaf->tail = muster_heap_make_integer(heap, dot.n);
     return leaf->head == 0 || leaf->tail == 0 ? MUSTER_E_NOMEM : 0;
 }
 
@@ -163,7 +163,7 @@ int muster_leaf_first_dot(struct muster_heap *heap, const struct muster_leaf *le
     return error;
 }
 
-int muster_leaf_sum(struct muster_heap *heap, const struct muster_leaf *leaf, uint64_t *sum) {
+static int sum_siblings(struct muster_heap *heap, const struct muster_leaf *leaf, uint64_t *sum) {
     struct muster_siblings siblings;
     int error;
     muster_siblings_init(&siblings);
@@ -173,4 +173,12 @@ int muster_leaf_sum(struct muster_heap *heap, const struct muster_leaf *leaf, ui
         *sum = (*sum + muster_dot_hash(siblings.at[i].dot)) & MUSTER_INTEGER_MASK;
     muster_siblings_close(heap, &siblings);
     return error;
+}
+
+int muster_leaf_sum(struct muster_heap *heap, const struct muster_leaf *leaf, uint64_t *sum) {
+    struct muster_dot dot;
+    if (read_bare(heap, leaf, &dot) != 0)
+        return sum_siblings(heap, leaf, sum);
+    *sum = muster_dot_hash(dot);
+    return 0;
 }

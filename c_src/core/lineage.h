@@ -17,17 +17,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/siphash.h"
-
 #define MUSTER_LINEAGE_SLOTS 65536
 
+struct muster_lineage_key {
+    uint64_t words[2][5]; /* see lineage.c */
+};
+
 struct muster_lineage_table {
-    struct muster_siphash_key key; /* secret: slots cannot be forged by choosing lineages */
+    struct muster_lineage_key key; /* secret: slots cannot be forged by choosing lineages */
     _Atomic uint64_t slots[MUSTER_LINEAGE_SLOTS];
 };
 
 /* Empties the table. `key` must come from a good random source. */
-void muster_lineage_init(struct muster_lineage_table *table, const struct muster_siphash_key *key);
+void muster_lineage_init(struct muster_lineage_table *table, const struct muster_lineage_key *key);
 
 /* Makes n the tip of a fresh lineage; whatever shared its slot is forgotten. */
 void muster_lineage_begin(struct muster_lineage_table *table, uint64_t lineage, uint64_t n);

@@ -3,6 +3,9 @@
  * remembered until its packet would be too old anyway. If a bucket overflows before that, the
  * oldest is forgotten and nothing as old is accepted there any more: what is forgotten is never
  * accepted twice.
+ *
+ * Unless this machine's clock is set back: then what was sent "later" than is accepted now would
+ * keep everything else out until that time comes again, so it is forgotten without a trace.
  */
 #ifndef MUSTER_CORE_REPLAY_H
 #define MUSTER_CORE_REPLAY_H
@@ -25,9 +28,10 @@ struct muster_replay {
 
 /*
  * Whether this nonce (64 of its bits, chosen at random by an authentic sender) is new; it is
- * remembered then. What was sent before `oldest_ms` is refused elsewhere and needs no place here.
+ * remembered then. What was sent before `oldest_ms` or after `newest_ms` is refused elsewhere and
+ * needs no place here.
  */
 int muster_replay_is_new(struct muster_replay *replay, uint64_t nonce, uint64_t sent_ms,
-                         uint64_t oldest_ms);
+                         uint64_t oldest_ms, uint64_t newest_ms);
 
 #endif

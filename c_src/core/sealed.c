@@ -137,7 +137,7 @@ enum muster_unseal_verdict muster_unseal(struct muster_unsealer *unsealer,
     }
     uint64_t oldest_ms = now_ms > unsealer->window_ms ? now_ms - unsealer->window_ms : 0;
     if (!muster_replay_is_new(&unsealer->replay, muster_get64(packet.data + NONCE_AT), read.sent_ms,
-                              oldest_ms)) {
+                              oldest_ms, now_ms + unsealer->window_ms)) {
         return MUSTER_UNSEAL_REPLAYED;
     }
     *content = read;

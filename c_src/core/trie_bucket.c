@@ -41,9 +41,9 @@ static int fill(struct muster_heap *heap, const struct muster_bucket *bucket, mu
         to[1] = leaf->head;
         to[2] = leaf->tail;
     }
-    words[0] = heap->ops->make_integer(heap->env, 0);
-    words[1] = heap->ops->make_integer(heap->env, bucket->length);
-    words[2] = heap->ops->make_integer(heap->env, sum & MUSTER_INTEGER_MASK);
+    words[0] = muster_heap_make_integer(heap, 0);
+    words[1] = muster_heap_make_integer(heap, bucket->length);
+    words[2] = muster_heap_make_integer(heap, sum & MUSTER_INTEGER_MASK);
     return words[0] == 0 || words[1] == 0 || words[2] == 0 ? MUSTER_E_NOMEM : 0;
 }
 

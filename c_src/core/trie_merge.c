@@ -236,9 +236,12 @@ static int fill_draft(struct merge *merge, const struct muster_node *a, const st
     draft->tally = base == A ? a->tally : b->tally;
     for (; left != 0; left &= left - 1) {
         unsigned index = (unsigned)__builtin_ctz(left);
-        struct muster_slot slots[2] = {muster_node_slot(a, index), muster_node_slot(b, index)};
+        struct muster_slot slots[2];
         struct outcome out;
-        int error = merge_slots(merge, &slots[A], &slots[B], depth + 1, &out);
+        int error;
+        muster_node_slot(a, index, &slots[A]);
+        muster_node_slot(b, index, &slots[B]);
+        error = merge_slots(merge, &slots[A], &slots[B], depth + 1, &out);
         if (!error && !out.is[base])
             error = account(merge, draft, &slots[base], &out.slot);
         if (error)

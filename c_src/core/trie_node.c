@@ -4,26 +4,34 @@
 
 #include "core/trie_bucket.h"
 
+#define FULL 0xffff
+
 /* Not the compiler's: without a flag for newer processors that is a call. */
 static inline unsigned popcount(unsigned bits) {
-    bits -= bits >> 1 & 0x5555;
-    bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
-    bits = (bits + (bits >> 4)) & 0x0f0f;
-    return (bits + (bits >> 8)) & 0x1f;
+    bits -= bits >> 1 & 0x55555555;
+    bits = (bits & 0x33333333) + (bits >> 2 & 0x33333333);
+    bits = (bits + (bits >> 4)) & 0x0f0f0f0f;
+    return bits * 0x01010101 >> 24;
 }
 
 /* How many leaves lie before that of slot `index`: those of the slots above. */
-static size_t leaf_rank(uint16_t leaf_map, unsigned index) {
+static inline size_t leaf_rank(uint16_t leaf_map, unsigned index) {
     return popcount((unsigned)leaf_map >> index >> 1);
 }
 
-/* How many children lie before that of slot `index`: those of the slots below. */
-static size_t child_rank(uint16_t child_map, unsigned index) {
-    return popcount(child_map & ((1u << index) - 1));
+/* How many children lie before that of slot `index`: those of the slots below. Of the nodes near
+ * the root nearly all are full of children, which then need no counting. */
+static inline size_t child_rank(uint16_t child_map, unsigned index) {
+    return child_map == FULL ? index : popcount(child_map & ((1u << index) - 1));
 }
 
 static bool has(uint16_t map, unsigned index) {
     return map >> index & 1;
+}
+
+/* Whether a node is none: its parent holds the one leaf, or nothing. The root is a node always. */
+static bool is_too_small(unsigned depth, size_t leaves, size_t children) {
+    return depth > 0 && children == 0 && leaves < 2;
 }
 
 static int read_map(struct muster_heap *heap, muster_term term, struct muster_node *node) {
@@ -42,6 +50,16 @@ static int read_tally(struct muster_heap *heap, const muster_term *elements,
     return error ? error : muster_heap_integer(heap, elements[2], &tally->sum);
 }
 
+static void count_slots(struct muster_node *node) {
+    if (node->child_map == FULL) {
+        node->leaf_count = 0;
+        node->child_count = MUSTER_TRIE_FANOUT;
+    } else {
+        node->leaf_count = popcount(node->leaf_map);
+        node->child_count = popcount(node->child_map);
+    }
+}
+
 /* Sets where the leaves and children lie; MALFORMED if the maps and the arity disagree. */
 static int lay_out(struct muster_node *node, const muster_term *elements, size_t arity,
                    unsigned depth) {
@@ -50,11 +68,12 @@ static int lay_out(struct muster_node *node, const muster_term *elements, size_t
     if ((node->leaf_map & node->child_map) != 0 ||
         (bucket && (node->leaf_map | node->child_map) != 0))
         return MUSTER_E_MALFORMED;
-    node->leaf_count = bucket ? body / MUSTER_LEAF_WORDS : popcount(node->leaf_map);
-    node->child_count = popcount(node->child_map);
+    count_slots(node);
+    if (bucket)
+        node->leaf_count = body / MUSTER_LEAF_WORDS;
     if (body != node->leaf_count * MUSTER_LEAF_WORDS + node->child_count)
         return MUSTER_E_MALFORMED;
-    if (depth > 0 && node->leaf_count < 2 && node->child_count == 0)
+    if (is_too_small(depth, node->leaf_count, node->child_count))
         return MUSTER_E_MALFORMED;
     node->leaves = elements + MUSTER_NODE_HEADER;
     node->children = node->leaves + node->leaf_count * MUSTER_LEAF_WORDS;
@@ -82,15 +101,16 @@ struct muster_leaf muster_node_leaf(const struct muster_node *node, size_t posit
     return (struct muster_leaf){.key = words[0], .head = words[1], .tail = words[2]};
 }
 
-struct muster_slot muster_node_slot(const struct muster_node *node, unsigned index) {
-    if (has(node->leaf_map, index)) {
-        struct muster_leaf leaf = muster_node_leaf(node, leaf_rank(node->leaf_map, index));
-        return muster_slot_leaf(&leaf);
+void muster_node_slot(const struct muster_node *node, unsigned index, struct muster_slot *slot) {
+    if (has(node->child_map, index)) {
+        slot->kind = MUSTER_SLOT_CHILD;
+        slot->child = node->children[child_rank(node->child_map, index)];
+    } else if (has(node->leaf_map, index)) {
+        slot->kind = MUSTER_SLOT_LEAF;
+        slot->leaf = muster_node_leaf(node, leaf_rank(node->leaf_map, index));
+    } else {
+        slot->kind = MUSTER_SLOT_EMPTY;
     }
-    if (has(node->child_map, index))
-        return (struct muster_slot){.kind = MUSTER_SLOT_CHILD,
-                                    .child = node->children[child_rank(node->child_map, index)]};
-    return muster_slot_empty();
 }
 
 /* From the header of a child of any depth. */
@@ -160,14 +180,25 @@ int muster_draft_add_counted(struct muster_heap *heap, struct muster_draft *draf
 }
 
 static muster_term make_masked(struct muster_heap *heap, uint64_t value) {
-    return heap->ops->make_integer(heap->env, value & MUSTER_INTEGER_MASK);
+    return muster_heap_make_integer(heap, value & MUSTER_INTEGER_MASK);
 }
 
+/* The header must be there. */
 static int finish_child(struct muster_heap *heap, const muster_term *words, size_t arity,
                         struct muster_slot *slot) {
+    if (words[0] == 0 || words[1] == 0 || words[2] == 0)
+        return MUSTER_E_NOMEM;
     slot->kind = MUSTER_SLOT_CHILD;
     slot->child = heap->ops->make_tuple(heap->env, words, arity);
     return slot->child == 0 ? MUSTER_E_NOMEM : 0;
+}
+
+/* What the parent of such a node holds: its one leaf, at `leaf`, or nothing. */
+static int collapse(size_t leaves, const muster_term *leaf, struct muster_slot *slot) {
+    slot->kind = leaves == 0 ? MUSTER_SLOT_EMPTY : MUSTER_SLOT_LEAF;
+    if (leaves == 1)
+        slot->leaf = (struct muster_leaf){leaf[0], leaf[1], leaf[2]};
+    return 0;
 }
 
 int muster_draft_finish(struct muster_heap *heap, struct muster_draft *draft, unsigned depth,
@@ -175,93 +206,84 @@ int muster_draft_finish(struct muster_heap *heap, struct muster_draft *draft, un
     muster_term words[MUSTER_NODE_WORDS];
     const muster_term *leaves = draft_leaves(draft);
     size_t leaf_words = draft->leaf_count * MUSTER_LEAF_WORDS;
-    if (depth > 0 && draft->child_count == 0 && draft->leaf_count < 2) {
-        *slot = muster_slot_empty();
-        if (draft->leaf_count == 1) {
-            struct muster_leaf leaf = {leaves[0], leaves[1], leaves[2]};
-            *slot = muster_slot_leaf(&leaf);
-        }
-        return 0;
-    }
+    if (is_too_small(depth, draft->leaf_count, draft->child_count))
+        return collapse(draft->leaf_count, leaves, slot);
     words[0] =
         make_masked(heap, (uint64_t)draft->child_map << MUSTER_TRIE_FANOUT | draft->leaf_map);
     words[1] = make_masked(heap, draft->tally.count);
     words[2] = make_masked(heap, draft->tally.sum);
-    for (size_t i = 0; i < MUSTER_NODE_HEADER; i++)
-        if (words[i] == 0)
-            return MUSTER_E_NOMEM;
     memcpy(words + MUSTER_NODE_HEADER, leaves, leaf_words * sizeof *words);
     memcpy(words + MUSTER_NODE_HEADER + leaf_words, draft->children,
            draft->child_count * sizeof *words);
     return finish_child(heap, words, MUSTER_NODE_HEADER + leaf_words + draft->child_count, slot);
 }
 
-/* Adds `count` leaves of the node, from `first` on. Descending, so the last come first. */
-static void copy_leaves(struct muster_draft *draft, const struct muster_node *node, size_t first,
-                        size_t count) {
-    draft->leaf_count += count;
-    memcpy(draft_leaves(draft), node->leaves + first * MUSTER_LEAF_WORDS,
-           count * MUSTER_LEAF_WORDS * sizeof(muster_term));
-}
-
-static void copy_children(struct muster_draft *draft, const struct muster_node *node, size_t first,
-                          size_t count) {
-    memcpy(draft->children + draft->child_count, node->children + first,
-           count * sizeof(muster_term));
-    draft->child_count += count;
+static muster_term *copy(muster_term *to, const muster_term *from, size_t count) {
+    memcpy(to, from, count * sizeof *to);
+    return to + count;
 }
 
 /* The whole node written anew, its slots moved to where they belong. */
 static int rebuild(struct muster_heap *heap, const struct muster_node *node, unsigned index,
-                   const struct muster_slot *slot, const struct muster_tally *change,
-                   unsigned depth, struct muster_slot *out) {
-    struct muster_draft draft;
-    size_t leaves_above = leaf_rank(node->leaf_map, index);
-    size_t leaf_end = leaves_above + has(node->leaf_map, index);
+                   struct muster_slot *slot, const struct muster_tally *change, unsigned depth) {
+    muster_term words[MUSTER_NODE_WORDS], *to = words + MUSTER_NODE_HEADER;
+    size_t leaves_above = leaf_rank(node->leaf_map, index) * MUSTER_LEAF_WORDS;
+    size_t leaf_end = leaves_above + (has(node->leaf_map, index) ? MUSTER_LEAF_WORDS : 0);
     size_t children_below = child_rank(node->child_map, index);
     size_t child_end = children_below + has(node->child_map, index);
-    uint16_t others = (uint16_t) ~(1u << index);
-    muster_draft_init(&draft);
-    draft.leaf_map = node->leaf_map & others;
-    draft.child_map = node->child_map & others;
-    draft.tally.count = node->tally.count + change->count;
-    draft.tally.sum = node->tally.sum + change->sum;
-    copy_leaves(&draft, node, leaf_end, node->leaf_count - leaf_end);
-    copy_children(&draft, node, 0, children_below);
-    muster_draft_add(&draft, index, slot);
-    copy_leaves(&draft, node, 0, leaves_above);
-    copy_children(&draft, node, child_end, node->child_count - child_end);
-    return muster_draft_finish(heap, &draft, depth, out);
+    uint32_t others = ~(1u << index | 1u << index << MUSTER_TRIE_FANOUT);
+    uint32_t map = ((uint32_t)node->child_map << MUSTER_TRIE_FANOUT | node->leaf_map) & others;
+    to = copy(to, node->leaves, leaves_above);
+    if (slot->kind == MUSTER_SLOT_LEAF) {
+        write_leaf(to, &slot->leaf);
+        to += MUSTER_LEAF_WORDS;
+        map |= 1u << index;
+    }
+    to = copy(to, node->leaves + leaf_end, node->leaf_count * MUSTER_LEAF_WORDS - leaf_end);
+    to = copy(to, node->children, children_below);
+    if (slot->kind == MUSTER_SLOT_CHILD) {
+        *to++ = slot->child;
+        map |= 1u << index << MUSTER_TRIE_FANOUT;
+    }
+    to = copy(to, node->children + child_end, node->child_count - child_end);
+    if (is_too_small(depth, popcount(map & FULL), map >> MUSTER_TRIE_FANOUT))
+        return collapse(popcount(map & FULL), words + MUSTER_NODE_HEADER, slot);
+    words[0] = make_masked(heap, map);
+    words[1] = make_masked(heap, node->tally.count + change->count);
+    words[2] = make_masked(heap, node->tally.sum + change->sum);
+    return finish_child(heap, words, (size_t)(to - words), slot);
 }
 
 /* The same words but for one slot, whose kind stays. */
 static int patch(struct muster_heap *heap, const struct muster_node *node, unsigned index,
-                 const struct muster_slot *slot, const struct muster_tally *change,
-                 struct muster_slot *out) {
-    muster_term words[MUSTER_NODE_WORDS];
+                 struct muster_slot *slot, const struct muster_tally *change) {
     size_t leaf_words = node->leaf_count * MUSTER_LEAF_WORDS;
-    size_t arity = MUSTER_NODE_HEADER + leaf_words + node->child_count;
-    muster_term *at = words + MUSTER_NODE_HEADER;
-    memcpy(words, node->leaves - MUSTER_NODE_HEADER, arity * sizeof *words);
-    if (slot->kind == MUSTER_SLOT_CHILD)
-        at[leaf_words + child_rank(node->child_map, index)] = slot->child;
-    else
-        write_leaf(at + leaf_rank(node->leaf_map, index) * MUSTER_LEAF_WORDS, &slot->leaf);
-    if (change->count != 0)
-        words[1] = make_masked(heap, node->tally.count + change->count);
-    words[2] = make_masked(heap, node->tally.sum + change->sum);
-    if (words[1] == 0 || words[2] == 0)
+    muster_term *words, count = make_masked(heap, node->tally.count + change->count),
+                        sum = make_masked(heap, node->tally.sum + change->sum);
+    muster_term copied =
+        heap->ops->copy_tuple(heap->env, node->leaves - MUSTER_NODE_HEADER,
+                              MUSTER_NODE_HEADER + leaf_words + node->child_count, &words);
+    if (copied == 0 || count == 0 || sum == 0)
         return MUSTER_E_NOMEM;
-    return finish_child(heap, words, arity, out);
+    words[1] = count;
+    words[2] = sum;
+    words += MUSTER_NODE_HEADER;
+    if (slot->kind == MUSTER_SLOT_CHILD)
+        words[leaf_words + child_rank(node->child_map, index)] = slot->child;
+    else
+        write_leaf(words + leaf_rank(node->leaf_map, index) * MUSTER_LEAF_WORDS, &slot->leaf);
+    slot->kind = MUSTER_SLOT_CHILD;
+    slot->child = copied;
+    return 0;
 }
 
 int muster_node_replace(struct muster_heap *heap, const struct muster_node *node, unsigned index,
-                        const struct muster_slot *slot, const struct muster_tally *change,
-                        unsigned depth, struct muster_slot *out) {
+                        struct muster_slot *slot, const struct muster_tally *change,
+                        unsigned depth) {
     bool patches = (slot->kind == MUSTER_SLOT_LEAF && has(node->leaf_map, index)) ||
                    (slot->kind == MUSTER_SLOT_CHILD && has(node->child_map, index));
-    return patches ? patch(heap, node, index, slot, change, out)
-                   : rebuild(heap, node, index, slot, change, depth, out);
+    return patches ? patch(heap, node, index, slot, change)
+                   : rebuild(heap, node, index, slot, change, depth);
 }
 
 int muster_node_pair(struct muster_heap *heap, unsigned depth, const struct muster_leaf *a,

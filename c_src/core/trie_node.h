@@ -75,7 +75,7 @@ int muster_node_read(struct muster_heap *heap, muster_term term, unsigned depth,
 struct muster_leaf muster_node_leaf(const struct muster_node *node, size_t position);
 
 /* What is in a slot of a node that is no bucket. */
-struct muster_slot muster_node_slot(const struct muster_node *node, unsigned index);
+void muster_node_slot(const struct muster_node *node, unsigned index, struct muster_slot *slot);
 
 int muster_slot_tally(struct muster_heap *heap, const struct muster_slot *slot,
                       struct muster_tally *tally);
@@ -94,11 +94,11 @@ int muster_draft_add_counted(struct muster_heap *heap, struct muster_draft *draf
 int muster_draft_finish(struct muster_heap *heap, struct muster_draft *draft, unsigned depth,
                         struct muster_slot *slot);
 
-/* Writes `node` anew with one slot replaced, by which its tally changes as given. As
- * muster_draft_finish. */
+/* Writes `node` anew with one slot replaced, by which its tally changes as given. Then sets `slot`
+ * to the outcome, as muster_draft_finish does. */
 int muster_node_replace(struct muster_heap *heap, const struct muster_node *node, unsigned index,
-                        const struct muster_slot *slot, const struct muster_tally *change,
-                        unsigned depth, struct muster_slot *out);
+                        struct muster_slot *slot, const struct muster_tally *change,
+                        unsigned depth);
 
 /* The smallest subtree at `depth` that holds two leaves of different keys with these hashes. */
 int muster_node_pair(struct muster_heap *heap, unsigned depth, const struct muster_leaf *a,

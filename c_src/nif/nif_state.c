@@ -6,9 +6,10 @@
 #endif
 
 #include "core/crdt_term.h"
+#include "nif/nif_terms.h"
 
 /* Changes with the layout of the state, so that a release never takes over what it misreads. */
-#define LAYOUT UINT64_C(0x6d75737465720001)
+#define LAYOUT UINT64_C(0x6d75737465720002)
 
 struct state {
     uint64_t layout;
@@ -16,11 +17,21 @@ struct state {
     struct muster_lineage_table lineages;
 };
 
+/* Whether integers are the words that crdt_term.h says. */
+static bool knows_integers(ErlNifEnv *env) {
+    struct muster_heap heap = muster_nif_heap(env, MUSTER_BUDGET_UNLIMITED);
+    for (uint64_t n = MUSTER_SMALL_MAX; n > 0; n /= 2)
+        if (enif_make_uint64(env, n) != muster_heap_make_integer(&heap, n))
+            return false;
+    return enif_make_uint64(env, 0) == muster_heap_make_integer(&heap, 0);
+}
+
 int muster_nif_load(ErlNifEnv *env, void **priv, ERL_NIF_TERM info) {
-    struct muster_siphash_key key;
+    struct muster_lineage_key key;
     struct state *state;
-    (void)env;
     (void)info;
+    if (!knows_integers(env))
+        return -1;
     if (getentropy(&key, sizeof key) != 0)
         return -1;
     state = enif_alloc(sizeof *state);

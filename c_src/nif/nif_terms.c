@@ -124,6 +124,18 @@ static muster_term make_tuple(void *env, const muster_term *elements, size_t ari
     return enif_make_tuple_from_array(env, (const ERL_NIF_TERM *)elements, (unsigned)arity);
 }
 
+/* Fresh from the heap, the tuple is nobody else's: its words are ours to change. */
+static muster_term copy_tuple(void *env, const muster_term *elements, size_t arity,
+                              muster_term **words) {
+    ERL_NIF_TERM copy = make_tuple(env, elements, arity);
+    const ERL_NIF_TERM *in_copy;
+    int size;
+    if (!enif_get_tuple(env, copy, &size, &in_copy))
+        return 0;
+    *words = (muster_term *)in_copy;
+    return copy;
+}
+
 static muster_term make_integer(void *env, uint64_t value) {
     return enif_make_uint64(env, value);
 }
@@ -154,6 +166,7 @@ static const struct muster_term_ops ops = {
     .identical = identical,
     .hash = hash,
     .make_tuple = make_tuple,
+    .copy_tuple = copy_tuple,
     .make_integer = make_integer,
     .make_cons = make_cons,
     .make_nil = make_nil,

@@ -28,7 +28,7 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
         break;
     }
     case MUSTER_ARG_NODES:
-        snprintf(out, size, "a list of node names as binaries");
+        snprintf(out, size, "a list of at most %d node names as binaries", MUSTER_NAME_LIST_MAX);
         break;
     case MUSTER_ARG_BINARIES:
         snprintf(out, size, "a list of at most %d binaries of 1 to %lld bytes",
@@ -71,10 +71,23 @@ static void print(struct muster_slice value, char *out, size_t size) {
     }
 }
 
-static int refuse(const struct muster_arg *arg, struct muster_slice value,
+/* What each element of a list must be. */
+static void expected_element(const struct muster_arg *arg, char *out, size_t size) {
+    struct muster_arg element = *arg;
+    element.type = arg->type == MUSTER_ARG_NODES ? MUSTER_ARG_NODE : MUSTER_ARG_BINARY;
+    expected(&element, out, size);
+}
+
+/* `odd` is the list's element at fault, empty where it is the whole value. */
+static int refuse(const struct muster_arg *arg, struct muster_slice value, struct muster_slice odd,
                   struct muster_problem *problem) {
     char wanted[160], printed[160] = "its value";
-    expected(arg, wanted, sizeof wanted);
+    if (odd.len > 0) {
+        expected_element(arg, wanted, sizeof wanted);
+        value = odd;
+    } else {
+        expected(arg, wanted, sizeof wanted);
+    }
     if (!is_secret(arg)) {
         print(value, printed, sizeof printed);
     }
@@ -97,32 +110,59 @@ static int read_choice(struct muster_reader *r, const struct muster_arg *arg) {
     return MUSTER_E_INVALID;
 }
 
-static int read_nodes(struct muster_reader *r, struct muster_name_list *list) {
+static int read_node(struct muster_slice term, struct muster_node_name *name) {
+    struct muster_reader r = muster_reader(term);
+    struct muster_slice bytes;
+    return muster_read_binary(&r, &bytes) != 0
+               ? MUSTER_E_INVALID
+               : muster_node_name_parse(name, (const char *)bytes.data, bytes.len);
+}
+
+static int read_nodes(struct muster_reader *r, struct muster_name_list *list,
+                      struct muster_slice *odd) {
+    struct muster_slice item;
     int elements;
     if (ei_decode_list_header(r->data, &r->at, &elements) != 0) {
         return MUSTER_E_INVALID;
     }
     for (int i = 0; i < elements; i++) {
-        struct muster_slice bytes;
         struct muster_node_name name;
-        if (muster_read_binary(r, &bytes) != 0 ||
-            muster_node_name_parse(&name, (const char *)bytes.data, bytes.len) != 0 ||
-            muster_name_list_add(list, &name) != 0) {
+        if (muster_read_raw(r, &item) != 0) {
+            return MUSTER_E_INVALID;
+        }
+        if (read_node(item, &name) != 0) {
+            *odd = item;
+            return MUSTER_E_INVALID;
+        }
+        if (muster_name_list_add(list, &name) != 0) {
             return MUSTER_E_INVALID;
         }
     }
     return 0;
 }
 
-static int read_binaries(struct muster_reader *r, int64_t max, struct muster_arg_binaries *list) {
+static int read_text(struct muster_slice term, int64_t max, struct muster_slice *text) {
+    struct muster_reader r = muster_reader(term);
+    return muster_read_binary(&r, text) != 0 || text->len == 0 || (int64_t)text->len > max
+               ? MUSTER_E_INVALID
+               : 0;
+}
+
+/* A binary is as good as a list of one. */
+static int read_binaries(struct muster_reader *r, int64_t max, struct muster_arg_binaries *list,
+                         struct muster_slice *odd) {
     int elements = 1;
-    if (ei_decode_list_header(r->data, &r->at, &elements) == 0 &&
-        elements > MUSTER_ARG_BINARIES_MAX) {
+    int is_list = ei_decode_list_header(r->data, &r->at, &elements) == 0;
+    if (elements > MUSTER_ARG_BINARIES_MAX) {
         return MUSTER_E_INVALID;
     }
     for (int i = 0; i < elements; i++) {
-        struct muster_slice *item = &list->items[i];
-        if (muster_read_binary(r, item) != 0 || item->len == 0 || (int64_t)item->len > max) {
+        struct muster_slice item;
+        if (muster_read_raw(r, &item) != 0) {
+            return MUSTER_E_INVALID;
+        }
+        if (read_text(item, max, &list->items[i]) != 0) {
+            *odd = is_list ? item : *odd;
             return MUSTER_E_INVALID;
         }
     }
@@ -130,7 +170,8 @@ static int read_binaries(struct muster_reader *r, int64_t max, struct muster_arg
     return 0;
 }
 
-static int read_value(struct muster_slice value, const struct muster_arg *arg) {
+static int read_value(struct muster_slice value, const struct muster_arg *arg,
+                      struct muster_slice *odd) {
     struct muster_reader r = muster_reader(value);
     struct muster_slice bytes;
     int64_t integer;
@@ -150,17 +191,15 @@ static int read_value(struct muster_slice value, const struct muster_arg *arg) {
         *(struct muster_slice *)arg->target = bytes;
         return 0;
     case MUSTER_ARG_NODE:
-        return muster_read_binary(&r, &bytes) != 0
-                   ? MUSTER_E_INVALID
-                   : muster_node_name_parse(arg->target, (const char *)bytes.data, bytes.len);
+        return read_node(value, arg->target);
     case MUSTER_ARG_ATOM:
         return muster_read_atom(&r, arg->target);
     case MUSTER_ARG_CHOICE:
         return read_choice(&r, arg);
     case MUSTER_ARG_NODES:
-        return read_nodes(&r, arg->target);
+        return read_nodes(&r, arg->target, odd);
     case MUSTER_ARG_BINARIES:
-        return read_binaries(&r, arg->max, arg->target);
+        return read_binaries(&r, arg->max, arg->target, odd);
     case MUSTER_ARG_MAP:
         *(struct muster_slice *)arg->target = value;
         return muster_read_map(&r, &arity);
@@ -177,21 +216,35 @@ static struct muster_arg *find(struct muster_arg *args, size_t count, const char
     return NULL;
 }
 
+static int refuse_name(const char *name, const struct muster_arg *args, size_t count,
+                       struct muster_problem *problem) {
+    size_t size = sizeof problem->text;
+    size_t used =
+        (size_t)snprintf(problem->text, size, "option %.100s is not known here, only: ", name);
+    for (size_t i = 0; i < count && used < size; i++) {
+        used += (size_t)snprintf(problem->text + used, size - used, "%s%s", i > 0 ? ", " : "",
+                                 args[i].name);
+    }
+    if (count == 0) {
+        snprintf(problem->text + used, size - used, "there are none");
+    }
+    return MUSTER_E_INVALID;
+}
+
 static int read_option(struct muster_reader *r, struct muster_arg *args, size_t count,
                        struct muster_problem *problem) {
     char name[MUSTER_ATOM_SIZE];
-    struct muster_slice value = {0};
+    struct muster_slice value = {0}, odd = {0};
     if (muster_read_atom(r, name) != 0) {
         snprintf(problem->text, sizeof problem->text, "an option's name is not an atom");
         return MUSTER_E_INVALID;
     }
     struct muster_arg *arg = find(args, count, name);
     if (arg == NULL) {
-        snprintf(problem->text, sizeof problem->text, "option %.200s is not known here", name);
-        return MUSTER_E_INVALID;
+        return refuse_name(name, args, count, problem);
     }
-    if (muster_read_raw(r, &value) != 0 || read_value(value, arg) != 0) {
-        return refuse(arg, value, problem);
+    if (muster_read_raw(r, &value) != 0 || read_value(value, arg, &odd) != 0) {
+        return refuse(arg, value, odd, problem);
     }
     arg->given = 1;
     return 0;

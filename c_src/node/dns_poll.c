@@ -167,11 +167,14 @@ void muster_dns_poll_defaults(struct muster_dns_poll_options *options) {
     options->ttl_max_ms = TTL_MAX_MS;
 }
 
-static int check_basename(const char *basename, struct muster_problem *problem) {
+static int check_basename(const struct muster_dns_poll_options *options,
+                          struct muster_problem *problem) {
+    int is_service = strcmp(options->query_option, "service") == 0;
     struct muster_node_name name;
-    if (muster_node_name_join(&name, basename, "host", 4) != 0) {
+    if (muster_node_name_join(&name, options->basename, "host", 4) != 0) {
         snprintf(problem->text, sizeof problem->text,
-                 "<<\"%.100s\">> cannot be the part of a node's name before the @", basename);
+                 "option %s: <<\"%.100s\">> cannot be the part of a node's name before the @",
+                 is_service ? "application_name" : "node_basename", options->basename);
         return MUSTER_E_INVALID;
     }
     return 0;
@@ -180,7 +183,7 @@ static int check_basename(const char *basename, struct muster_problem *problem) 
 int muster_dns_poll_start(struct muster_topology *topology,
                           const struct muster_dns_poll_options *options,
                           struct muster_problem *problem) {
-    if (check_basename(options->basename, problem) != 0) {
+    if (check_basename(options, problem) != 0) {
         return MUSTER_E_INVALID;
     }
     struct dns_poll *poll = calloc(1, sizeof *poll);

@@ -46,7 +46,7 @@ void muster_election_stores_init(struct muster_election_stores *stores, uv_loop_
 int muster_election_store_open(struct muster_election_stores *stores, struct muster_slice directory,
                                struct muster_slice group, const struct muster_node_name *self,
                                const struct muster_election_store_user *user,
-                               struct muster_election_store **store, uint8_t *bytes, size_t *len,
+                               struct muster_election_store **slot, uint8_t *bytes, size_t *len,
                                struct muster_problem *problem);
 
 /* Whether the record that was handed out is on the disk: if not, nobody may be told of it yet. */

@@ -29,6 +29,8 @@
  * resolve must not fill the resolver's queue. */
 #define FRESH_DIALS_MAX 8
 #define ERROR_MAX 256
+/* After so many heartbeats none of which came back, nor anything else, the socket is deaf. */
+#define DEAF_AFTER 5
 /* How often the log tells of packets that point at a wrong setting somewhere. */
 #define COMPLAINT_INTERVAL_MS 60000
 _Static_assert(MUSTER_SEAL_KEYS_MAX >= 1 + MUSTER_ARG_BINARIES_MAX, "a key for each secret");
@@ -58,7 +60,8 @@ struct gossip {
     uint64_t interval_ms, expire_ms;
     uint64_t retry_at_ms; /* while there is no socket */
     uint64_t complain_at_ms;
-    int announcing; /* this node has a name, and the pace runs */
+    unsigned unheard; /* heartbeats sent since the last packet came */
+    int announcing;   /* this node has a name, and the pace runs */
     struct {
 #define X(name) uint64_t name;
         COUNTERS(X)
@@ -201,6 +204,7 @@ static void on_packet(uv_udp_t *udp, ssize_t n, const uv_buf_t *buf, const struc
         return;
     }
     g->counters.packets++;
+    g->unheard = 0;
     if (!g->announcing) {
         g->counters.early++;
     } else if (flags & UV_UDP_PARTIAL) {
@@ -255,6 +259,30 @@ static size_t build(struct gossip *g, uint8_t *out) {
                                : muster_gossip_build(out, muster_topology_own_name(g->topology));
 }
 
+/*
+ * What is sent to a group or a broadcast address comes back to its sender. If it does not, others
+ * are not heard either: the interface was replaced, and the membership went with the old one, or
+ * what comes in is dropped. A new socket helps in the first case.
+ */
+static void sent(struct gossip *g) {
+    char text[ERROR_MAX];
+    g->counters.sent++;
+    if (++g->unheard <= DEAF_AFTER) {
+        muster_backoff_reset(&g->backoff);
+        muster_topology_synced(g->topology);
+        return;
+    }
+    snprintf(text, sizeof text,
+             "nothing comes in on UDP port %u, not even this node's own heartbeats: a firewall "
+             "drops it, or the network does not do multicast or broadcast",
+             g->endpoint.port);
+    if (g->unheard % DEAF_AFTER == 1) {
+        socket_failed(g, text);
+    } else {
+        muster_topology_failed(g->topology, text);
+    }
+}
+
 static void send_heartbeat(struct gossip *g) {
     uint8_t packet[MUSTER_SEALED_BUILT_MAX];
     char text[ERROR_MAX];
@@ -265,9 +293,7 @@ static void send_heartbeat(struct gossip *g) {
     muster_gossip_pace_sent(&g->pace, muster_topology_size(g->topology), now_ms(g),
                             randombytes_random());
     if (status == 0) {
-        g->counters.sent++;
-        muster_backoff_reset(&g->backoff);
-        muster_topology_synced(g->topology);
+        sent(g);
     } else if (status == UV_EAGAIN) {
         g->counters.send_dropped++;
     } else {

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 
-from etf_backends import Cnode
+from cnode import Cnode
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 NODE = os.environ.get("MUSTER_NODE", os.path.join(ROOT, "priv/muster_node"))

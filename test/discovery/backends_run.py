@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from backends_rig import DNSMASQ, NODE, Cluster, check, eventually, found, results, skip  # noqa: E402
 from dns_backend import DnsServer  # noqa: E402
 from dns_checks import dns_fault_checks, dnsmasq_checks, six_checks  # noqa: E402
-from etf_backends import Cnode  # noqa: E402
+from cnode import Cnode  # noqa: E402
 from kubernetes_checks import kubernetes_checks  # noqa: E402
 from tailscale_checks import tailscale_checks  # noqa: E402
 

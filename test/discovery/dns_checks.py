@@ -5,7 +5,7 @@ import time
 from backends_rig import BEAM, COOKIE, NODE, check, eventually, expect_failure, found
 from dns_backend import NXDOMAIN, REFUSED, SERVFAIL, DnsServer
 from dnsmasq_backend import Dnsmasq
-from etf_backends import Atom, Cnode
+from cnode import Atom, Cnode
 
 
 def dnsmasq_checks(cluster, directory):

@@ -1,6 +1,7 @@
 """Erlang's external term format, as much of it as the control port uses.
 
-Atoms are Atom, binaries bytes, strings of small integers lists; maps need hashable keys.
+Atoms are Atom, binaries bytes (or, to be encoded, a plain str), strings of small integers lists; maps
+need hashable keys.
 """
 import struct
 
@@ -23,6 +24,8 @@ def _encode(t):
     if isinstance(t, Atom):
         raw = t.encode()
         return b"w" + bytes([len(raw)]) + raw
+    if isinstance(t, str):
+        t = t.encode()
     if isinstance(t, bytes):
         return b"m" + struct.pack(">I", len(t)) + t
     if isinstance(t, int):

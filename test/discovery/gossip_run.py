@@ -6,6 +6,7 @@ epmd and erl. MUSTER_NODE names another C node to test. Arguments: the checks to
 """
 import os
 import select
+import shutil
 import socket
 import struct
 import subprocess
@@ -321,6 +322,51 @@ def no_route(_):
         with_none.close()
 
 
+def deaf(_):
+    """The socket sends, but nothing reaches it."""
+    apart = Namespace(f"mgossip{os.getpid()}c", multicast=False)
+
+    def add_interface():
+        apart.ip("link", "add", "v0", "type", "veth", "peer", "name", "v1")
+        apart.ip("address", "add", "10.7.0.1/24", "dev", "v0")
+        for end in ("v0", "v1"):
+            apart.ip("link", "set", end, "up")
+        apart.ip("route", "add", "224.0.0.0/4", "dev", "v0")
+
+    def own():
+        return a.status()["counters"]["own"]
+
+    try:
+        add_interface()
+        a = CNode(apart, A)
+        a.start("gossip", {"interval_ms": 500})
+        check("a node hears its own heartbeats", wait_for(lambda: own() > 6, 5), own())
+        a.saw(is_sync_ok, 2, a.mark())
+        before = own()
+        apart.ip("link", "del", "v0")
+        add_interface()  # before the next heartbeat
+        check("a membership that went with its interface is noticed, and made anew",
+              wait_for(lambda: own() > before + 3, 8), f"{own() - before} heard")
+        check("and health is well", wait_for(lambda: a.status()["last_error"] == b"", 2))
+        if shutil.which("nft"):
+            with apart.inside():
+                subprocess.run(["nft", "add table ip t; add chain ip t in "
+                                "{ type filter hook input priority 0; policy drop; }"], check=True)
+            mark = a.mark()
+            error = a.saw(is_sync_error(b"firewall", str(PORT).encode()), 6, mark)
+            check("a firewall that drops what comes in is said so", error,
+                  error and error[1][2].decode())
+            mark = a.mark()
+            wait_for(lambda: False, 3)
+            check("and health does not say otherwise meanwhile", not a.saw(is_sync_ok, 0, mark))
+            with apart.inside():
+                subprocess.run(["nft", "delete table ip t"], check=True)
+            check("and it recovers", a.saw(is_sync_ok, 15, a.mark()))
+        a.stop()
+    finally:
+        apart.close()
+
+
 def refused_options(ns):
     a = CNode(ns, A)
     cases = [({"port": 0}, b"port"), ({"multicast_addr": b"10.0.0.1"}, b"broadcast_only"),
@@ -574,7 +620,7 @@ CHECKS = [found_and_kept, lost_and_expire, libcluster_packets, single_node_mode,
           sealed_packets, rotation, broadcast, taken_port, refused_options, tls_cluster, local_epmd,
           hosts_file, flood, flood_of_repeated_names, twenty_nodes]
 # These make namespaces of their own, and run beside the others.
-CHECKS_APART = [no_route, two_hosts]
+CHECKS_APART = [no_route, deaf, two_hosts]
 
 
 def run_all(checks, ns):

@@ -7,7 +7,7 @@ import time
 
 import kubernetes_backend as k8s
 from backends_rig import BEAM, NODE, SLOW, check, eventually, expect_failure, found, free_port
-from etf_backends import Atom, Cnode
+from cnode import Atom, Cnode
 
 
 def kubernetes_checks(cluster, directory):

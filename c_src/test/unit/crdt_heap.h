@@ -34,6 +34,11 @@ static struct cell *cell_of(muster_term term) {
     return (struct cell *)term;
 }
 
+/* Small integers are no cells: see crdt_term.h. */
+static bool is_cell(muster_term term, enum cell_kind kind) {
+    return !muster_is_small(term) && cell_of(term)->kind == kind;
+}
+
 static struct cell *new_cell(struct crdt_heap *h, enum cell_kind kind, uint64_t number,
                              size_t elements) {
     struct cell *cell = malloc(sizeof *cell + elements * sizeof(muster_term));
@@ -47,7 +52,7 @@ static struct cell *new_cell(struct crdt_heap *h, enum cell_kind kind, uint64_t 
 
 static int heap_tuple(void *env, muster_term term, size_t *arity, const muster_term **elements) {
     (void)env;
-    if (cell_of(term)->kind != CELL_TUPLE)
+    if (!is_cell(term, CELL_TUPLE))
         return MUSTER_E_MALFORMED;
     *arity = cell_of(term)->number;
     *elements = cell_of(term)->elements;
@@ -56,7 +61,7 @@ static int heap_tuple(void *env, muster_term term, size_t *arity, const muster_t
 
 static int heap_integer(void *env, muster_term term, uint64_t *value) {
     (void)env;
-    if (cell_of(term)->kind != CELL_INTEGER || cell_of(term)->number > MUSTER_INTEGER_MASK)
+    if (!is_cell(term, CELL_INTEGER) || cell_of(term)->number > MUSTER_INTEGER_MASK)
         return MUSTER_E_MALFORMED;
     *value = cell_of(term)->number;
     return 0;
@@ -64,7 +69,7 @@ static int heap_integer(void *env, muster_term term, uint64_t *value) {
 
 static int heap_cons(void *env, muster_term list, muster_term *head, muster_term *tail) {
     (void)env;
-    if (cell_of(list)->kind != CELL_CONS)
+    if (!is_cell(list, CELL_CONS))
         return MUSTER_E_MALFORMED;
     *head = cell_of(list)->elements[0];
     *tail = cell_of(list)->elements[1];
@@ -73,18 +78,22 @@ static int heap_cons(void *env, muster_term list, muster_term *head, muster_term
 
 static bool heap_is_nil(void *env, muster_term term) {
     (void)env;
-    return cell_of(term)->kind == CELL_NIL;
+    return is_cell(term, CELL_NIL);
 }
 
 static bool heap_identical(void *env, muster_term a, muster_term b) {
     (void)env;
-    return a == b || (cell_of(a)->kind == CELL_KEY && cell_of(b)->kind == CELL_KEY &&
+    return a == b || (is_cell(a, CELL_KEY) && is_cell(b, CELL_KEY) &&
                       cell_of(a)->number == cell_of(b)->number);
 }
 
 /* Odd keys count as too big to be hashed in bounded time. */
 static int heap_hash(void *env, muster_term term, bool bounded, uint32_t *hash) {
     (void)env;
+    if (muster_is_small(term)) {
+        *hash = (uint32_t)(term & 0x7ffffff);
+        return 0;
+    }
     if (bounded && cell_of(term)->number % 2 == 1)
         return MUSTER_E_LIMIT;
     *hash = cell_of(term)->hash;
@@ -99,6 +108,14 @@ static muster_term heap_make_tuple(void *env, const muster_term *elements, size_
     if (arity > 0)
         memcpy(cell->elements, elements, arity * sizeof *elements);
     return (muster_term)cell;
+}
+
+static muster_term heap_copy_tuple(void *env, const muster_term *elements, size_t arity,
+                                   muster_term **words) {
+    muster_term copy = heap_make_tuple(env, elements, arity);
+    if (copy != 0)
+        *words = cell_of(copy)->elements;
+    return copy;
 }
 
 static muster_term heap_make_integer(void *env, uint64_t value) {
@@ -137,6 +154,7 @@ static const struct muster_term_ops heap_ops = {
     .identical = heap_identical,
     .hash = heap_hash,
     .make_tuple = heap_make_tuple,
+    .copy_tuple = heap_copy_tuple,
     .make_integer = heap_make_integer,
     .make_cons = heap_make_cons,
     .make_nil = heap_make_nil,

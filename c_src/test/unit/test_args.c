@@ -9,6 +9,7 @@ struct targets {
     struct muster_slice cookie, map;
     struct muster_node_name node;
     struct muster_name_list nodes;
+    struct muster_arg_binaries texts, secrets;
     int choice;
     char atom[MUSTER_ATOM_SIZE];
 };
@@ -32,6 +33,8 @@ static int read_map(struct muster_writer *w, struct targets *t, int required) {
         {.name = "choice", .type = MUSTER_ARG_CHOICE, .target = &t->choice, .choices = choices},
         {.name = "atom", .type = MUSTER_ARG_ATOM, .target = t->atom},
         {.name = "map", .type = MUSTER_ARG_MAP, .target = &t->map},
+        {.name = "texts", .type = MUSTER_ARG_BINARIES, .target = &t->texts, .max = 4},
+        {.name = "secrets", .type = MUSTER_ARG_BINARIES, .target = &t->secrets, .max = 4},
     };
     struct muster_slice term = unit_term(w);
     memset(&problem, 0, sizeof problem);
@@ -133,6 +136,9 @@ static void lists_of_nodes(void **state) {
         muster_write_nil(&w);
         assert_int_equal(read_map(&w, &t, 0), good ? 0 : MUSTER_E_INVALID);
         assert_int_equal(t.nodes.count, good ? 2 : 1);
+        if (!good) {
+            assert_problem("option nodes: <<\"no name\">> is not a node name as a binary");
+        }
         muster_name_list_close(&t.nodes);
     }
     begin(&w, "nodes");
@@ -140,6 +146,36 @@ static void lists_of_nodes(void **state) {
     assert_int_equal(read_map(&w, &t, 0), 0);
     assert_int_equal(t.nodes.count, 0);
     assert_int_equal(read_text("nodes", "a@b", &t), MUSTER_E_INVALID);
+    assert_problem("option nodes: <<\"a@b\">> is not a list of at most 8192 node names");
+}
+
+static int read_texts(const char *option, int count, const char *last, struct targets *t) {
+    struct muster_writer w;
+    begin(&w, option);
+    muster_write_list(&w, count);
+    for (int i = 1; i < count; i++) {
+        muster_write_text(&w, "a");
+    }
+    muster_write_text(&w, last);
+    muster_write_nil(&w);
+    return read_map(&w, t, 0);
+}
+
+static void lists_of_binaries(void **state) {
+    (void)state;
+    struct targets t = {0};
+    assert_int_equal(read_text("texts", "abcd", &t), 0);
+    assert_int_equal(t.texts.count, 1);
+    assert_int_equal(read_texts("texts", 3, "b", &t), 0);
+    assert_int_equal(t.texts.count, 3);
+    assert_int_equal(read_texts("texts", 2, "abcde", &t), MUSTER_E_INVALID);
+    assert_problem("option texts: <<\"abcde\">> is not a binary of 1 to 4 bytes");
+    assert_int_equal(read_text("texts", "abcde", &t), MUSTER_E_INVALID);
+    assert_problem("option texts: <<\"abcde\">> is not a list of at most 16 binaries");
+    assert_int_equal(read_texts("texts", MUSTER_ARG_BINARIES_MAX + 1, "a", &t), MUSTER_E_INVALID);
+    assert_problem("a list of at most 16 binaries of 1 to 4 bytes");
+    assert_int_equal(read_texts("secrets", 2, "geheim", &t), MUSTER_E_INVALID);
+    assert_null(strstr(problem.text, "geheim"));
 }
 
 static void choices_atoms_and_maps(void **state) {
@@ -166,7 +202,8 @@ static void unknown_and_missing_options_are_named(void **state) {
     struct targets t = {0};
     struct muster_writer w;
     assert_int_equal(read_atom("colour", "red", &t), MUSTER_E_INVALID);
-    assert_problem("option colour is not known here");
+    assert_problem(
+        "option colour is not known here, only: integer, cookie, node, nodes, choice, atom");
     muster_writer_init(&w);
     muster_write_map(&w, 0);
     assert_int_equal(read_map(&w, &t, 1), MUSTER_E_INVALID);
@@ -209,6 +246,7 @@ int main(void) {
         cmocka_unit_test(secrets_are_not_repeated),
         cmocka_unit_test(nodes_are_checked),
         cmocka_unit_test(lists_of_nodes),
+        cmocka_unit_test(lists_of_binaries),
         cmocka_unit_test(choices_atoms_and_maps),
         cmocka_unit_test(unknown_and_missing_options_are_named),
         cmocka_unit_test(big_values_are_not_printed),

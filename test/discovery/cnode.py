@@ -1,4 +1,4 @@
-"""The external term format and the control port, as far as the discovery tests need them."""
+"""A C node driven over its control port, as far as the backends' tests need it."""
 
 import queue
 import struct
@@ -6,92 +6,21 @@ import subprocess
 import threading
 import time
 
-
-class Atom(str):
-    """An atom; plain str is encoded as a binary."""
+import etf
+from etf import Atom, decode
 
 
 def encode(term):
-    return b"\x83" + _encode(term)
+    """Maps' keys may be plain str here: options are atoms."""
+    return etf.encode(_atom_keys(term))
 
 
-def _encode(term):
-    if term is True or term is False or isinstance(term, Atom):
-        text = str(term).lower() if isinstance(term, bool) else str(term)
-        return b"w" + bytes([len(text)]) + text.encode()
-    if isinstance(term, int):
-        if 0 <= term < 256:
-            return b"a" + bytes([term])
-        if -(1 << 31) <= term < 1 << 31:
-            return b"b" + struct.pack(">i", term)
-        size = (abs(term).bit_length() + 7) // 8
-        return b"n" + bytes([size, term < 0]) + abs(term).to_bytes(size, "little")
-    if isinstance(term, str):
-        term = term.encode()
-    if isinstance(term, bytes):
-        return b"m" + struct.pack(">I", len(term)) + term
-    if isinstance(term, tuple):
-        return b"h" + bytes([len(term)]) + b"".join(map(_encode, term))
-    if isinstance(term, list):
-        body = b"".join(map(_encode, term))
-        return b"l" + struct.pack(">I", len(term)) + body + b"j" if term else b"j"
+def _atom_keys(term):
     if isinstance(term, dict):
-        pairs = (_encode(Atom(k)) + _encode(v) for k, v in term.items())
-        return b"t" + struct.pack(">I", len(term)) + b"".join(pairs)
-    raise TypeError(term)
-
-
-def decode(data):
-    assert data[0] == 131
-    term, end = _decode(data, 1)
-    assert end == len(data), "bytes after the term"
+        return {Atom(key): _atom_keys(value) for key, value in term.items()}
+    if isinstance(term, (list, tuple)):
+        return type(term)(map(_atom_keys, term))
     return term
-
-
-def _decode(d, at):
-    tag, at = d[at], at + 1
-    if tag == 97:
-        return d[at], at + 1
-    if tag == 98:
-        return struct.unpack_from(">i", d, at)[0], at + 4
-    if tag == 70:
-        return struct.unpack_from(">d", d, at)[0], at + 8
-    if tag in (100, 118):
-        n = struct.unpack_from(">H", d, at)[0]
-        return Atom(d[at + 2:at + 2 + n].decode("latin1")), at + 2 + n
-    if tag in (115, 119):
-        return Atom(d[at + 1:at + 1 + d[at]].decode("latin1")), at + 1 + d[at]
-    if tag in (104, 105):
-        n, at = (d[at], at + 1) if tag == 104 else (struct.unpack_from(">I", d, at)[0], at + 4)
-        items, at = _decode_many(d, at, n)
-        return tuple(items), at
-    if tag == 106:
-        return [], at
-    if tag == 107:
-        n = struct.unpack_from(">H", d, at)[0]
-        return list(d[at + 2:at + 2 + n]), at + 2 + n
-    if tag == 108:
-        items, at = _decode_many(d, at + 4, struct.unpack_from(">I", d, at)[0])
-        return items, at + 1
-    if tag == 109:
-        n = struct.unpack_from(">I", d, at)[0]
-        return bytes(d[at + 4:at + 4 + n]), at + 4 + n
-    if tag == 110:
-        n, sign = d[at], d[at + 1]
-        value = int.from_bytes(d[at + 2:at + 2 + n], "little")
-        return -value if sign else value, at + 2 + n
-    if tag == 116:
-        flat, at = _decode_many(d, at + 4, 2 * struct.unpack_from(">I", d, at)[0])
-        return dict(zip(flat[::2], flat[1::2])), at
-    raise ValueError(f"tag {tag}")
-
-
-def _decode_many(d, at, n):
-    items = []
-    for _ in range(n):
-        item, at = _decode(d, at)
-        items.append(item)
-    return items, at
 
 
 class Cnode:

@@ -1,0 +1,34 @@
+%% @private
+%% The processes that a server tells of its events: each once, and forgotten when it dies.
+-module(muster_subscribers).
+
+-export([new/0, add/2, remove/2, tell/2]).
+-export_type([subscribers/0]).
+
+-type subscribers() :: #{pid() => Monitor :: reference()}.
+
+-spec new() -> subscribers().
+new() ->
+    #{}.
+
+%% Monitors the process; the server passes the `DOWN' on to `remove/2'. Twice is as good as once.
+-spec add(pid(), subscribers()) -> subscribers().
+add(Pid, Subscribers) when is_map_key(Pid, Subscribers) ->
+    Subscribers;
+add(Pid, Subscribers) ->
+    Subscribers#{Pid => erlang:monitor(process, Pid)}.
+
+-spec remove(pid(), subscribers()) -> subscribers().
+remove(Pid, Subscribers) ->
+    case maps:take(Pid, Subscribers) of
+        {Monitor, Rest} ->
+            erlang:demonitor(Monitor, [flush]),
+            Rest;
+        error ->
+            Subscribers
+    end.
+
+%% A subscriber on another node that hangs must not hold up the server.
+-spec tell(term(), subscribers()) -> ok.
+tell(Message, Subscribers) ->
+    maps:foreach(fun(Pid, _) -> erlang:send(Pid, Message, [nosuspend, noconnect]) end, Subscribers).
