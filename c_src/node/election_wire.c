@@ -113,27 +113,27 @@ static int parse_answer(struct muster_election_frame *f, struct muster_slice in)
     return 0;
 }
 
-int muster_election_frame_parse(struct muster_election_frame *f, struct muster_slice in) {
-    memset(f, 0, sizeof *f);
-    if (in.len == 0) {
+int muster_election_frame_parse(struct muster_election_frame *frame, struct muster_slice bytes) {
+    memset(frame, 0, sizeof *frame);
+    if (bytes.len == 0) {
         return MUSTER_E_TRUNCATED;
     }
-    f->kind = (enum muster_election_frame_kind)in.data[0];
-    struct muster_slice rest = muster_slice(in.data + 1, in.len - 1);
-    switch (f->kind) {
+    frame->kind = (enum muster_election_frame_kind)bytes.data[0];
+    struct muster_slice rest = muster_slice(bytes.data + 1, bytes.len - 1);
+    switch (frame->kind) {
     case MUSTER_FRAME_HELLO:
-        return parse_hello(f, in);
+        return parse_hello(frame, bytes);
     case MUSTER_FRAME_BYE:
         return 0;
     case MUSTER_FRAME_LEFT:
-        return read_name(f, rest);
+        return read_name(frame, rest);
     case MUSTER_FRAME_MESSAGE:
-        f->bytes = rest;
+        frame->bytes = rest;
         return 0;
     case MUSTER_FRAME_REQUEST:
-        return parse_request(f, in);
+        return parse_request(frame, bytes);
     case MUSTER_FRAME_ANSWER:
-        return parse_answer(f, in);
+        return parse_answer(frame, bytes);
     }
     return MUSTER_E_UNSUPPORTED;
 }
