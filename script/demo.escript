@@ -39,10 +39,10 @@ options(Other, _Options) ->
     io:format(standard_error, "demo: ~p is not one of --suspect-after MS, --ping-interval MS~n", [Other]),
     halt(2).
 
-show([A, B, C] = Cluster, Options) ->
+show(Cluster, Options) ->
     say("Three BEAM nodes are up: ~s", [lists:join(", ", [short(Node) || Node <- Cluster])]),
     [start_muster(Node, Options) || Node <- Cluster],
-    say("Each runs muster: its C node joins as a hidden node beside it, ~s and so on.", [cnode_name(A)]),
+    say("Each runs muster: its C node joins as a hidden node beside it, ~s and so on.", [cnode_name(hd(Cluster))]),
     say("They find each other by gossip alone (UDP multicast on the loopback interface).", []),
     Began = erlang:monotonic_time(millisecond),
     [start_gossip(Node) || Node <- Cluster],
@@ -51,6 +51,11 @@ show([A, B, C] = Cluster, Options) ->
     until("all see each other", fun() -> lists:all(fun(N) -> sees(N, [healthy, healthy]) end, Cluster) end),
     until("some round trips are measured", fun() -> lists:all(fun(N) -> samples(N) >= 5 end, Cluster) end),
     table("Everybody is connected to everybody", Cluster),
+    [start_topology(Node) || Node <- Cluster],
+    until("all name one commander", fun() -> agreed_commander(Cluster) =/= none end),
+    {[C], [A, B]} = lists:partition(fun({Name, _, _}) -> Name =:= agreed_commander(Cluster) end, Cluster),
+    say("They have elected a commander, and all name the same: ~s.", [short(C)]),
+    say("", []),
     share_a_set(A, B),
 
     {_, _, PidB} = B,
@@ -64,8 +69,12 @@ show([A, B, C] = Cluster, Options) ->
     table(io_lib:format("~s was resumed (SIGCONT) and is healthy again", [short(B)]), [A, C]),
 
     {_, _, PidC} = C,
+    Killed = erlang:monotonic_time(microsecond),
     signal("KILL", PidC),
-    say("~s is killed (SIGKILL); its C node leaves by itself.", [short(C)]),
+    until("the others have a new commander", fun() -> new_commander([A, B], C) end),
+    say("~s, the commander, is killed (SIGKILL); its C node leaves by itself. ~b ms later both others name ~s.", [
+        short(C), (erlang:monotonic_time(microsecond) - Killed) div 1000, short({agreed_commander([A, B]), x, x})
+    ]),
     until("the others see it down", fun() -> lists:all(fun(N) -> status(N, C) =:= down end, [A, B]) end),
     table(io_lib:format("~s is down", [short(C)]), [A, B]),
     until("its C node is gone from epmd", fun() -> not registered(C) end).
@@ -125,6 +134,22 @@ registered(Node) ->
 cnode_name({Name, _, _}) ->
     [Alive, Host] = string:split(atom_to_list(Name), "@"),
     Alive ++ "-muster@" ++ Host.
+
+%% The commander
+
+start_topology(Node) ->
+    Spec = #{id => muster_topology, start => {muster_topology, start_link, [#{quorum_size => 2}]}},
+    {ok, _} = on(Node, supervisor, start_child, [kernel_safe_sup, Spec]).
+
+%% The one that all of them name, or `none'.
+agreed_commander(Nodes) ->
+    case lists:usort([on(Node, muster_topology, get_commander, []) || Node <- Nodes]) of
+        [{ok, Commander}] -> Commander;
+        _ -> none
+    end.
+
+new_commander(Nodes, {Old, _, _}) ->
+    not lists:member(agreed_commander(Nodes), [none, Old]).
 
 %% A set that two nodes change at the same time
 
@@ -192,6 +217,6 @@ until(What, Condition, Deadline) ->
             ok;
         false ->
             erlang:monotonic_time(millisecond) < Deadline orelse error({gave_up_waiting_until, What}),
-            timer:sleep(20),
+            timer:sleep(5),
             until(What, Condition, Deadline)
     end.
