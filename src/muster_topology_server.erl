@@ -37,7 +37,7 @@
     %% Other members' processes.
     peers = #{} :: #{pid() => {reference(), HasCnode :: boolean()}},
     node_monitor :: reference() | undefined,
-    subscribers = #{} :: #{pid() => reference()}
+    subscribers = muster_subscribers:new() :: muster_subscribers:subscribers()
 }).
 
 %% @private
@@ -84,9 +84,9 @@ handle_call({promote, Node, Role}, From, S) ->
         false -> {reply, {error, {invalid_role, Role}}, S}
     end;
 handle_call({subscribe, Pid}, _From, S) ->
-    {reply, ok, add_subscriber(Pid, S)};
+    {reply, ok, S#state{subscribers = muster_subscribers:add(Pid, S#state.subscribers)}};
 handle_call({unsubscribe, Pid}, _From, S) ->
-    {reply, ok, remove_subscriber(Pid, S)};
+    {reply, ok, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_call(_, _From, S) ->
     {reply, {error, unknown_call}, S}.
 
@@ -122,7 +122,7 @@ handle_info({'DOWN', _, process, Pid, _}, #state{peers = Peers} = S) when is_map
 handle_info({'DOWN', _, process, Pid, _}, #state{subscribers = Known} = S) when
     is_map_key(Pid, Known)
 ->
-    {noreply, remove_subscriber(Pid, S)};
+    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, Known)}};
 handle_info(watch_nodes, S) ->
     {noreply, watch_nodes(S)};
 handle_info(Message, #state{group = Group} = S) when Group =/= undefined ->
@@ -503,21 +503,5 @@ told(Roles, Commander, #state{roles = Before, commander = Old} = S) ->
 or_none(undefined, None) -> None;
 or_none(Node, _) -> Node.
 
-add_subscriber(Pid, #state{subscribers = Subscribers} = S) when is_map_key(Pid, Subscribers) ->
-    S;
-add_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
-    S#state{subscribers = Subscribers#{Pid => erlang:monitor(process, Pid)}}.
-
-remove_subscriber(Pid, #state{subscribers = Subscribers} = S) ->
-    case maps:take(Pid, Subscribers) of
-        {Monitor, Rest} ->
-            erlang:demonitor(Monitor, [flush]),
-            S#state{subscribers = Rest};
-        error ->
-            S
-    end.
-
-%% A subscriber on another node that hangs must not hold up this server.
 tell(Event, #state{subscribers = Subscribers}) ->
-    Send = fun(Pid, _) -> erlang:send(Pid, {swarm_event, Event}, [nosuspend, noconnect]) end,
-    maps:foreach(Send, Subscribers).
+    muster_subscribers:tell({swarm_event, Event}, Subscribers).
