@@ -93,12 +93,12 @@ class Host(Home):
 class Network:
     """Hosts on bridges within a namespace of its own; a partition is another bridge."""
 
-    def __init__(self, count):
+    def __init__(self, count, bridges=2):
         self.tag = "c"
         self.name = f"muster-el-{os.getpid()}"
         self.hosts = []
         ip("netns", "add", self.name)
-        for bridge in ("bridge0", "bridge1"):
+        for bridge in (f"bridge{number}" for number in range(bridges)):
             ip("-n", self.name, "link", "add", bridge, "type", "bridge")
             ip("-n", self.name, "link", "set", bridge, "up")
         for number in range(1, count + 1):
