@@ -12,6 +12,7 @@ start_link(What) ->
 %%% The topology's events
 
 watcher() ->
+    ok = net_kernel:monitor_nodes(true),
     ok = muster_topology:subscribe(),
     tell_commander(),
     proc_lib:init_ack({ok, self()}),
@@ -21,6 +22,9 @@ watch() ->
     receive
         {swarm_event, {commander_changed, _, Commander}} ->
             acceptance_node:emit({commander, or_none(Commander)}),
+            watch();
+        {nodeup, _} ->
+            acceptance_node:emit({nodes, length(nodes())}),
             watch();
         _ ->
             watch()
@@ -42,7 +46,9 @@ state() ->
             {ok, Node, Token} -> {Node, Token};
             {error, no_commander} -> none
         end,
-    #{command => Command, roles => muster_topology:list_nodes()}.
+    Running = erlang:monotonic_time() - erlang:system_info(start_time),
+    Started = acceptance_node:moment() - erlang:convert_time_unit(Running, native, nanosecond),
+    #{command => Command, roles => muster_topology:list_nodes(), started => Started}.
 
 %%% Who leads, asked all the time
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "test", "election"))
@@ -112,6 +113,11 @@ class Beam:
         self.call("acceptance_node", "boot", options)
         self.call("acceptance_node", "connect", [Atom(p.node) for p in peers if p is not self])
 
+    def log(self):
+        """What the BEAM and, over it, the C node have logged."""
+        with open(os.path.join(self.host.dir, f"{self.alive}.log"), encoding="utf-8", errors="replace") as f:
+            return "".join(f"\n       {self.alive} logs: {line.rstrip()}" for line in f if line.strip())
+
     def state(self):
         with contextlib.suppress(AssertionError):
             return self.call("acceptance_node", "state", seconds=3)
@@ -205,10 +211,9 @@ class Wires:
         return self._change(host.cable, self.UP, self.UP)
 
     def move(self, hosts, bridge):
-        """To another bridge; (before, after) all were moved."""
+        """To another bridge, one after the other; (before, after) the last one was moved."""
         attribute = struct.pack("HHI", 8, self.IFLA_MASTER, self.index[bridge])
-        moments = [self._change(host.cable, 0, 0, attribute) for host in hosts]
-        return moments[0][0], moments[-1][1]
+        return [self._change(host.cable, 0, 0, attribute) for host in hosts][-1]
 
     def close(self):
         self.socket.close()
@@ -217,7 +222,7 @@ class Wires:
 class Cluster:
     """`count` hosts with a BEAM each, all with a leader group and, with `topology`, a topology."""
 
-    def __init__(self, count=5, group=True, topology=None, ask=False, flags=()):
+    def __init__(self, count=5, group=True, topology=None, ask=False, flags=(), start=True):
         self.libs = elixir_libs()
         self.network = Network(count, bridges=3)
         self.wires = Wires(self.network)
@@ -230,13 +235,16 @@ class Cluster:
         if topology is not None:
             self.options[Atom("topology")] = {Atom(k): v for k, v in topology.items()}
         self.pids = {}
-        self.start(self.beams)
+        if start:
+            self.start(self.beams)
 
     def start(self, beams):
+        """All at once."""
         for beam in beams:
             beam.start()
+        with ThreadPoolExecutor(len(beams)) as pool:
+            list(pool.map(lambda b: b.boot(self.options, self.beams), beams))
         for beam in beams:
-            beam.boot(self.options, self.beams)
             self.pids[beam] = beam.c_node()
 
     def of(self, node):
@@ -289,5 +297,5 @@ def learnt(survivors, marks, other_than, seconds, what="leader"):
     return None
 
 
-__all__ = ["Atom", "Beam", "Cluster", "Home", "Host", "Network", "Wires", "compile_nodes", "contextlib", "elixir_libs",
+__all__ = ["EBIN", "Atom", "Beam", "Cluster", "Home", "Host", "Network", "Wires", "compile_nodes", "contextlib", "elixir_libs",
            "learnt", "os", "random", "signal", "told_since", "wait_for"]
