@@ -3,17 +3,17 @@
 
 -behaviour(muster_leader).
 
--export([start_link/2, state/0]).
+-export([start_link/1, state/0]).
 -export([init/1, handle_become_leader/1, handle_become_follower/2, terminate/2]).
 
 -define(KEY, <<"leader:acceptance">>).
 
-start_link(Voters, Options) ->
-    muster_leader:start_link(?MODULE, ?MODULE, {Voters, Options}, []).
+start_link(Voters) ->
+    muster_leader:start_link(?MODULE, ?MODULE, Voters, []).
 
-init({Voters, Options}) ->
+init(Voters) ->
     Bootstrap = [{?MODULE, Voter} || Voter <- Voters],
-    {ok, Options#{cluster_id => acceptance, bootstrap => Bootstrap}, none}.
+    {ok, #{cluster_id => acceptance, bootstrap => Bootstrap}, none}.
 
 handle_become_leader(State) ->
     At = acceptance_node:moment(),

@@ -66,16 +66,14 @@ plain(Other) -> Other.
 
 %%% The application
 
-%% Options: `voters', the nodes of a leader group, `group', more options of it; `topology', options of
-%% one; `ask', whether to ask all the time who leads; `env', of muster's.
+%% Options: `voters', the nodes of a leader group; `topology', options of one; `ask', whether to ask all
+%% the time who leads; `baseline', what muster is compared with, and no muster.
 boot(Options) ->
-    _ = application:load(muster),
-    Env = maps:get(env, Options, #{}),
-    maps:foreach(fun(Key, Value) -> application:set_env(muster, Key, Value) end, Env),
+    Muster = [muster || not maps:get(baseline, Options, false)],
     _ = application:load(
         {application, ?APP, [
             {mod, {?MODULE, Options}},
-            {applications, [kernel, stdlib, muster]},
+            {applications, [kernel, stdlib] ++ Muster},
             {registered, []},
             {vsn, "1"}
         ]}
@@ -97,9 +95,10 @@ init(Options) ->
     Children = group(Options) ++ topology(Options) ++ asker(Options),
     {ok, {#{intensity => 1000, period => 1}, Children}}.
 
-group(#{voters := Voters} = Options) ->
-    Args = [Voters, maps:get(group, Options, #{})],
-    [#{id => member, start => {acceptance_member, start_link, Args}}];
+group(#{voters := Voters}) ->
+    [#{id => member, start => {acceptance_member, start_link, [Voters]}}];
+group(#{baseline := true}) ->
+    [#{id => member, start => {acceptance_baseline, start_link, []}}];
 group(_) ->
     [].
 
@@ -118,19 +117,16 @@ asker(_) ->
 
 %% How the member and its topology see things; without those that are not there.
 state() ->
-    Group = child(member, fun acceptance_member:state/0),
-    maps:merge(Group, child(topology, fun acceptance_watch:state/0)).
-
-child(Id, State) ->
-    Children =
-        case whereis(acceptance_sup) of
-            undefined -> [];
-            Sup -> supervisor:which_children(Sup)
-        end,
-    case lists:keyfind(Id, 1, Children) of
-        {Id, Pid, _, _} when is_pid(Pid) -> State();
-        _ -> #{}
-    end.
+    States = [
+        Module:state()
+     || {Name, Module} <- [
+            {acceptance_member, acceptance_member},
+            {acceptance_baseline, acceptance_baseline},
+            {muster_topology, acceptance_watch}
+        ],
+        whereis(Name) =/= undefined
+    ],
+    lists:foldl(fun maps:merge/2, #{}, States).
 
 %% A user's way to end a member, and to have it back.
 end_member() ->

@@ -220,17 +220,19 @@ class Wires:
 
 
 class Cluster:
-    """`count` hosts with a BEAM each, all with a leader group and, with `topology`, a topology."""
+    """`count` hosts with a BEAM each, all with a leader group and, with `topology`, a topology; or with the
+    `baseline` that muster is compared with, and no muster."""
 
-    def __init__(self, count=5, group=True, topology=None, ask=False, flags=(), start=True):
+    def __init__(self, count=5, group=True, topology=None, ask=False, flags=(), start=True, baseline=False):
         self.libs = elixir_libs()
         self.network = Network(count, bridges=3)
         self.wires = Wires(self.network)
         for host in self.network.hosts:
             host.epmd()
         self.beams = [Beam(h, f"n{i + 1}", self.libs, flags) for i, h in enumerate(self.network.hosts)]
-        self.options = {Atom("ask"): ask}
-        if group:
+        self.options = {Atom("ask"): ask, Atom("baseline"): baseline}
+        self.baseline = baseline
+        if group and not baseline:
             self.options[Atom("voters")] = [Atom(b.node) for b in self.beams]
         if topology is not None:
             self.options[Atom("topology")] = {Atom(k): v for k, v in topology.items()}
@@ -245,7 +247,7 @@ class Cluster:
         with ThreadPoolExecutor(len(beams)) as pool:
             list(pool.map(lambda b: b.boot(self.options, self.beams), beams))
         for beam in beams:
-            self.pids[beam] = beam.c_node()
+            self.pids[beam] = None if self.baseline else beam.c_node()
 
     def of(self, node):
         return next(b for b in self.beams if b.node == node)
@@ -259,14 +261,17 @@ class Cluster:
             states = [b.state() for b in self.beams]
             last["states"] = states
             leader = {s.get("leader") for s in states}
-            good = all(s.get("missing") == 0 and s.get("abstaining") == "false" and
-                       s.get("peers") == len(self.beams) - 1 and
-                       sum(m["link"] == "open" for m in s["members"]) == len(self.beams) - 1 for s in states)
+            good = all(s.get("peers") == len(self.beams) - 1 and (self.baseline or self._ready(s)) for s in states)
             return good and len(leader) == 1 and leader != {"none"} and \
                 len({s.get("token") for s in states}) == 1 and leader.pop()
         node = wait_for(whole, seconds, 0.02)
         assert node, f"not settled: {last}"
         return self.of(node)
+
+    def _ready(self, state):
+        """Everybody is linked, and votes."""
+        return state.get("missing") == 0 and state.get("abstaining") == "false" and \
+            sum(m["link"] == "open" for m in state["members"]) == len(self.beams) - 1
 
     def close(self):
         self.wires.close()

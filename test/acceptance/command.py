@@ -2,6 +2,7 @@
 import time
 
 from beams import Atom, Cluster, random, told_since, wait_for
+from partition import bad_link
 
 SENIOR_MS = 1000
 SMALL = ["+S", "1", "+SDcpu", "1", "+SDio", "1", "+A", "1", "-mode", "interactive"]
@@ -132,3 +133,26 @@ def promote(cluster, seconds):
     time.sleep(seconds)
     changes = [e for at, _, e in timeline([b for b in cluster.beams if b is not other]) if at > began]
     return youngest.node, commander(cluster.beams), changes
+
+
+def bad_senior(percent, seconds):
+    """A senior that joins four others over a link that loses packets: the gaps that they see from then on, and
+    all they are told."""
+    cluster = Cluster(5, group=False, topology={"quorum_size": 3}, start=False)
+    try:
+        senior, others = cluster.beams[0], cluster.beams[1:]
+        cluster.wires.down(senior.host)
+        cluster.start([senior])
+        time.sleep(1.5 * SENIOR_MS / 1000)
+        cluster.start(others)
+        assert wait_for(lambda: len({str(b.state().get("command")) for b in others} - {"none"}) == 1, 10)
+        time.sleep(4)  # they have settled among themselves
+        bad_link(cluster, senior, percent)
+        cluster.wires.up(senior.host)
+        senior.call("acceptance_node", "connect", [Atom(b.node) for b in others])
+        began = time.monotonic()
+        time.sleep(seconds)
+        changes = [(round(at - began, 3), alive, node) for at, alive, node in timeline(others) if at > began]
+        return gaps(others, began, time.monotonic()), changes
+    finally:
+        cluster.close()

@@ -5,6 +5,7 @@ import time
 from beams import Atom, learnt, random, signal, told_since
 
 HEARTBEAT = 0.050
+RETRANSMITTED_S = 1.2
 
 
 class Cause:
@@ -34,6 +35,8 @@ def pull_cable(cluster, leader):
 
 def plug_in(cluster, victim):
     cluster.wires.up(victim.host)
+    # Until then TCP may hold back what others sent to this host, and the next fault would be a second one.
+    time.sleep(RETRANSMITTED_S)
 
 
 def call(leader, module, function, *args):

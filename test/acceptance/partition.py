@@ -171,3 +171,20 @@ def bad_link(cluster, beam, percent):
     """Both ways; `drop_none` of all makes it good again."""
     for other in cluster.beams:
         lose_from(other, [beam] if other is not beam else [b for b in cluster.beams if b is not beam], percent)
+
+
+def cut_pair(cluster):
+    """Two nodes that are cut for a while: who led meanwhile, when the leader stopped, when all was well again."""
+    leader = cluster.settled()
+    assert await_same(cluster, time.monotonic()) is not None, "no one answer before the cut"
+    marks = {b: b.mark() for b in cluster.beams}
+    _, cut = cluster.wires.move([leader.host], "bridge1")
+    found = {"down": stepped_down(leader, marks[leader], cut)}
+    time.sleep(1.5)
+    told = [e for b in cluster.beams for what in ("leader", "commander") for _, e in b.told(what, marks[b])]
+    states = [b.state() for b in cluster.beams]
+    found["led"] = [e for e in told if e[1] != "none"] + \
+        [s for s in states if s["leader"] != "none" or s["command"] != "none"]
+    _, healed = cluster.wires.move([leader.host], "bridge0")
+    found["same"] = await_same(cluster, healed)
+    return found
