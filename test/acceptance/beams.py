@@ -3,7 +3,6 @@ runs and the fail-over bench. Everything made is taken away by close()."""
 import contextlib
 import ctypes
 import os
-import random
 import signal
 import socket
 import struct
@@ -15,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "test", "election"))
-from rig import Atom, Host, Home, Network, etf, wait_for  # noqa: E402
+from rig import Atom, Network, can_make_namespaces, etf, wait_for  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EBIN = os.path.join(ROOT, "build", "acceptance")
@@ -302,5 +301,5 @@ def learnt(survivors, marks, other_than, seconds, what="leader"):
     return None
 
 
-__all__ = ["EBIN", "Atom", "Beam", "Cluster", "Home", "Host", "Network", "Wires", "compile_nodes", "contextlib", "elixir_libs",
-           "learnt", "os", "random", "signal", "told_since", "wait_for"]
+__all__ = ["EBIN", "Atom", "Beam", "Cluster", "Network", "can_make_namespaces", "compile_nodes", "learnt",
+           "told_since", "wait_for"]

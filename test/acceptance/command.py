@@ -1,7 +1,8 @@
 """The cluster's one commander: many nodes started at once, seniority, promotion, a senior node with a bad link."""
+import random
 import time
 
-from beams import Atom, Cluster, random, told_since, wait_for
+from beams import Atom, Cluster, told_since, wait_for
 from partition import bad_link
 
 SENIOR_MS = 1000

@@ -1,8 +1,10 @@
 """Fail-over: the time from a fault of the leader until the last surviving member's process has been told of the
 next leader. One cluster for all rounds of a cause; only the victim is restarted."""
+import random
+import signal
 import time
 
-from beams import Atom, learnt, random, signal, told_since
+from beams import Atom, learnt, told_since
 
 HEARTBEAT = 0.050
 RETRANSMITTED_S = 1.2

@@ -1,9 +1,10 @@
 """Partitions of a cluster with a leader group and a topology: who leads, how soon the cut off leader stops, how
 soon all say the same again."""
+import random
 import subprocess
 import time
 
-from beams import Cluster, learnt, random, told_since, wait_for
+from beams import learnt, told_since, wait_for
 
 QUORUM = 3
 

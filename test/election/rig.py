@@ -67,6 +67,15 @@ def ip(*args):
     subprocess.run(["ip", *args], check=True, stderr=subprocess.PIPE)
 
 
+def can_make_namespaces():
+    name = f"muster-probe-{os.getpid()}"
+    if shutil.which("ip") is None or subprocess.run(["ip", "netns", "add", name], check=False,
+                                                    stderr=subprocess.DEVNULL).returncode != 0:
+        return False
+    subprocess.run(["ip", "netns", "del", name], check=False)
+    return True
+
+
 class Host(Home):
     """A host of its own on the Network's bridge."""
 
@@ -248,5 +257,5 @@ def percentile(values, share):
     return values[min(len(values) - 1, int(share * len(values)))]
 
 
-__all__ = ["Atom", "etf", "COOKIE", "Home", "Member", "Network", "agreed", "ip", "percentile", "random", "wait_agreed",
+__all__ = ["Atom", "etf", "COOKIE", "Home", "Member", "Network", "agreed", "can_make_namespaces", "ip", "percentile", "random", "wait_agreed",
            "wait_for"]

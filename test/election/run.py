@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """The election among real C nodes: processes, sockets, disks and partitions. One line per check."""
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import time
 import traceback
 
 import stray
-from rig import (Atom, Home, Member, Network, agreed, percentile, random, wait_agreed, wait_for)
+from rig import (Atom, Home, Member, Network, agreed, can_make_namespaces, percentile, random, wait_agreed, wait_for)
 
 ROUNDS = int(os.environ.get("ELECTION_ROUNDS", "30"))
 # A sanitized build, or a busy host, is slower; what is promised by the clock stays as it is.
@@ -671,15 +670,6 @@ def three(home):
 
 def five(home):
     leader_groups(home, "abcde", stopped_leader)
-
-
-def can_make_namespaces():
-    name = f"muster-probe-{os.getpid()}"
-    if shutil.which("ip") is None or subprocess.run(["ip", "netns", "add", name], check=False,
-                                                    stderr=subprocess.DEVNULL).returncode != 0:
-        return False
-    subprocess.run(["ip", "netns", "del", name], check=False)
-    return True
 
 
 def main():
