@@ -51,7 +51,7 @@ def seniors(beams):
     return {b.node for b, at in starts.items() if at <= oldest + SENIOR_MS}
 
 
-def await_senior(beams, seconds=20):
+def await_senior(beams, seconds=60):
     """Until one of the longest-running has the command everywhere: (name, ms that it took), or None."""
     allowed = seniors(beams)
     began = time.monotonic()

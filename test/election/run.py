@@ -547,7 +547,7 @@ def roles_of(member):
     return {node.decode(): str(role) for node, role in member.status(b"t")["roles"]}
 
 
-def same_roles(members, want, seconds=8):
+def same_roles(members, want, seconds=30):
     return wait_for(lambda: all(roles_of(m) == want for m in members), seconds * SLOW, 0.02)
 
 
@@ -625,7 +625,7 @@ def twenty(home):
           f"{took * 1000:.0f} ms after all were connected")
     oldest = members[ages.index(max(ages))].node
     check("20 members: the oldest has it in the end",
-          wait_for(lambda: (a := agreed(members, b"t")) and a[0] == oldest, 10 * SLOW, 0.01),
+          wait_for(lambda: (a := agreed(members, b"t")) and a[0] == oldest, 60 * SLOW, 0.01),
           f"{(time.monotonic() - began) * 1000:.0f} ms")
     check("20 members: one role table", wait_for(
         lambda: len({tuple(sorted(roles_of(m).items())) for m in members}) == 1 and
