@@ -46,21 +46,37 @@ static unsigned unacknowledged_ms(const struct muster_election_group *group) {
     return ms > UNACKNOWLEDGED_MIN_MS ? ms : UNACKNOWLEDGED_MIN_MS;
 }
 
+static void drop_want(struct muster_election_member *m) {
+    struct muster_peer *want = m->want;
+    m->want = NULL;
+    muster_peers_relax(want, m->fades);
+    muster_peers_unwant(want);
+}
+
+static void hurry(struct muster_election_member *m, bool fades) {
+    m->fades = fades;
+    muster_peers_hurry(m->want, unacknowledged_ms(m->group), fades);
+}
+
+/* A declared voter is awaited for ever; whoever was only met may have gone for good. */
 void muster_election_member_review(struct muster_election_member *m) {
     struct muster_node_name c_node;
     bool voter = m->group->kind == MUSTER_ELECTION_LEADER &&
                  muster_config_has(&m->group->core.election.config, m->id);
-    bool wanted = m->bootstrap || m->joined || voter;
-    if (wanted && m->want == NULL && muster_election_c_node_of(&c_node, &m->beam) == 0) {
-        m->want = muster_peers_want(m->group->elections->peers, &c_node);
-        if (m->want != NULL) {
-            muster_peers_hurry(m->want, unacknowledged_ms(m->group));
+    bool declared = m->bootstrap || voter;
+    bool wanted = declared || m->joined;
+    if (m->want == NULL) {
+        if (wanted && muster_election_c_node_of(&c_node, &m->beam) == 0) {
+            m->want = muster_peers_want(m->group->elections->peers, &c_node);
         }
-    } else if (!wanted && m->want != NULL) {
-        struct muster_peer *want = m->want;
-        m->want = NULL;
-        muster_peers_relax(want);
-        muster_peers_unwant(want);
+        if (m->want != NULL) {
+            hurry(m, !declared);
+        }
+    } else if (!wanted) {
+        drop_want(m);
+    } else if (m->fades == declared) {
+        muster_peers_relax(m->want, m->fades);
+        hurry(m, !declared);
     }
 }
 
@@ -87,10 +103,7 @@ void muster_election_members_free(struct muster_election_group *group) {
     for (struct muster_election_member *m = group->members; m != NULL; m = m->next) {
         m->bootstrap = m->joined = m->to_add = m->to_remove = m->to_enrol = false;
         if (m->want != NULL) {
-            struct muster_peer *want = m->want;
-            m->want = NULL;
-            muster_peers_relax(want);
-            muster_peers_unwant(want);
+            drop_want(m);
         }
     }
     forget_idle(group);

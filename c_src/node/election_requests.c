@@ -211,6 +211,9 @@ int muster_election_request_join(struct muster_request *q) {
     }
     member->joined = true;
     muster_election_member_review(member);
+    if (member->want != NULL) {
+        muster_peers_expect(member->want);
+    }
     if (group->store != NULL && !group->observer) {
         member->to_add = true;
         member->to_remove = false;

@@ -101,7 +101,7 @@ static struct muster_peer *add(struct muster_peers *peers, const struct muster_n
     peer->peers = peers;
     peer->state = MUSTER_PEER_IDLE;
     peer->detail = "";
-    peer->since_ms = now_ms(peers);
+    peer->since_ms = peer->there_ms = now_ms(peers);
     muster_backoff_init(&peer->backoff, RETRY_FIRST_MS, RETRY_CAP_MS);
     uv_timer_init(peers->link_settings.loop, &peer->retry);
     peer->retry.data = peer;
@@ -138,9 +138,23 @@ static void set_state(struct muster_peer *peer, enum muster_peer_state state, co
 static void on_retry(uv_timer_t *timer);
 static void give_dial_up(struct muster_peer *peer);
 
+/* No wait between two dials is longer. */
+static uint32_t longest_wait(const struct muster_peer *peer) {
+    if (peer->urgent > peer->fading) {
+        return MUSTER_PEERS_URGENT_MS;
+    }
+    return peer->urgent == 0 ? RETRY_CAP_MS
+                             : muster_backoff_fading(now_ms(peer->peers) - peer->there_ms,
+                                                     MUSTER_PEERS_URGENT_MS, MUSTER_PEERS_FADED_MS);
+}
+
+static int is_hurried(const struct muster_peer *peer) {
+    return longest_wait(peer) == MUSTER_PEERS_URGENT_MS;
+}
+
 static void retry_later(struct muster_peer *peer) {
     if (peer->wanted > 0 && !peer->peers->stopping) {
-        peer->backoff.cap_ms = peer->urgent > 0 ? MUSTER_PEERS_URGENT_MS : RETRY_CAP_MS;
+        peer->backoff.cap_ms = longest_wait(peer);
         uint32_t wait = muster_backoff_next(&peer->backoff, randombytes_random());
         uv_timer_start(&peer->retry, on_retry, wait, 0);
     }
@@ -215,7 +229,7 @@ static void stop_dialling(struct muster_peer *peer) {
 static void limit_dial(struct muster_peer *peer) {
     uint32_t took = peer->dial_took_ms > 0 ? peer->dial_took_ms : URGENT_DIAL_FIRST_MS;
     uint32_t limit = URGENT_DIAL_FACTOR * took;
-    if (peer->urgent > 0 && peer->attempts % PATIENT_DIALS != 0) {
+    if (is_hurried(peer) && peer->attempts % PATIENT_DIALS != 0) {
         limit = limit > URGENT_DIAL_MS ? limit : URGENT_DIAL_MS;
         uv_timer_start(&peer->retry, on_retry, limit, 0);
     }
@@ -368,6 +382,7 @@ static void link_lost(struct muster_peer *peer, enum muster_peer_state state, co
         muster_backoff_reset(&peer->backoff);
     }
     peer->link = NULL;
+    peer->there_ms = now_ms(peers);
     peers->owner.on_link_down(peers->owner.context, peer, by_peer);
     dial_failed(peer, state, detail);
 }
@@ -546,6 +561,7 @@ struct muster_peer *muster_peers_want(struct muster_peers *peers,
     if (peer != NULL) {
         peer->wanted++;
         if (peer->wanted == 1) {
+            peer->there_ms = now_ms(peers);
             muster_backoff_reset(&peer->backoff);
         }
         dial(peer);
@@ -553,17 +569,28 @@ struct muster_peer *muster_peers_want(struct muster_peers *peers,
     return peer;
 }
 
-void muster_peers_hurry(struct muster_peer *peer, unsigned unacknowledged_ms) {
+void muster_peers_hurry(struct muster_peer *peer, unsigned unacknowledged_ms, int fades) {
     peer->urgent++;
+    peer->fading += fades != 0;
     if (peer->urgent == 1 || unacknowledged_ms < peer->unacknowledged_ms) {
         peer->unacknowledged_ms = unacknowledged_ms;
     }
     set_unacknowledged(peer);
 }
 
-void muster_peers_relax(struct muster_peer *peer) {
+void muster_peers_relax(struct muster_peer *peer, int fades) {
     peer->urgent--;
+    peer->fading -= fades != 0;
     set_unacknowledged(peer);
+}
+
+void muster_peers_expect(struct muster_peer *peer) {
+    peer->there_ms = now_ms(peer->peers);
+    muster_backoff_reset(&peer->backoff);
+    if (may_dial(peer)) {
+        uv_timer_stop(&peer->retry);
+        dial(peer);
+    }
 }
 
 void muster_peers_cookie_changed(struct muster_peers *peers) {
