@@ -76,7 +76,7 @@
 -type generation() :: non_neg_integer().
 -type reply_to() :: {from, gen_server:from()} | {message, pid(), Tag :: term()}.
 -type result() :: {ok, term()} | {error, term()}.
--type on_exit() :: none | {Op :: atom(), Arg :: term()}.
+-type on_exit() :: none | {Op :: atom(), Arg :: term()} | {Op :: atom(), Arg :: term(), Crashed :: term()}.
 -type phase() ::
     %% none for this platform, or none wanted
     unavailable
@@ -187,7 +187,9 @@ register(Service, Key) ->
 %% @doc Registers the calling process for a service's events under a key. Returns a monitor of
 %% this server, at once: on its `DOWN' message, which also comes when the server is not running,
 %% register again. `OnExit' is an operation sent to the C node when the process exits or
-%% unregisters and nobody else has the same key, so that no state is left behind.
+%% unregisters and nobody else has the same key, so that no state is left behind. `Crashed' is its
+%% argument when the process did not mean to end (a supervisor will start it again): when its exit
+%% reason is not `normal', `shutdown' or `{shutdown, _}'.
 -spec register(service(), key(), on_exit()) -> reference().
 register(Service, Key, OnExit) ->
     Monitor = erlang:monitor(process, ?MODULE),
@@ -229,7 +231,7 @@ handle_cast({cast, Service, Op, Arg}, S) ->
 handle_cast({register, Pid, Service, Key, OnExit}, S) ->
     {noreply, add_service(Pid, {Service, Key}, OnExit, S)};
 handle_cast({unregister, Pid, Service, Key}, S) ->
-    {noreply, remove_key(Pid, {Service, Key}, S)};
+    {noreply, remove_key(Pid, {Service, Key}, normal, S)};
 handle_cast(_, S) ->
     {noreply, S}.
 
@@ -245,8 +247,8 @@ handle_info({'DOWN', _, process, {muster_port_owner, _}, _}, #state{owner = unde
     {noreply, start_cnode(S)};
 handle_info(restart, #state{owner = undefined} = S) ->
     {noreply, start_cnode(S)};
-handle_info({'DOWN', _, process, Pid, _}, S) ->
-    {noreply, remove_service(Pid, S)};
+handle_info({'DOWN', _, process, Pid, Reason}, S) ->
+    {noreply, remove_service(Pid, Reason, S)};
 handle_info({nodeup, Node}, S) when Node =:= node() ->
     {noreply, distribute(S)};
 handle_info({nodedown, Node}, #state{distributed = Node} = S) ->
@@ -616,16 +618,17 @@ presence(#state{phase = up, generation = Generation}) ->
 presence(#state{down_reason = Reason, generation = Generation}) ->
     {muster_cnode, down, Generation, Reason}.
 
-remove_service(Pid, #state{keys = Keys} = S) ->
+remove_service(Pid, Reason, #state{keys = Keys} = S) ->
     Of = [ServiceKey || {ServiceKey, #{Pid := _}} <- maps:to_list(Keys)],
-    lists:foldl(fun(ServiceKey, Acc) -> remove_key(Pid, ServiceKey, Acc) end, S, Of).
+    lists:foldl(fun(ServiceKey, Acc) -> remove_key(Pid, ServiceKey, Reason, Acc) end, S, Of).
 
-remove_key(Pid, {Service, _} = ServiceKey, #state{keys = Keys} = S) ->
+remove_key(Pid, {Service, _} = ServiceKey, Reason, #state{keys = Keys} = S) ->
     case maps:take(Pid, maps:get(ServiceKey, Keys, #{})) of
         error ->
             S;
         {OnExit, Others} when map_size(Others) =:= 0 ->
-            clean_up(Service, OnExit, forget(Pid, S#state{keys = maps:remove(ServiceKey, Keys)}));
+            Rest = forget(Pid, S#state{keys = maps:remove(ServiceKey, Keys)}),
+            clean_up(Service, on_exit(OnExit, Reason), Rest);
         {_, Others} ->
             forget(Pid, S#state{keys = Keys#{ServiceKey => Others}})
     end.
@@ -640,6 +643,12 @@ forget(Pid, #state{keys = Keys, pids = Pids} = S) ->
             erlang:demonitor(Monitor, [flush]),
             S#state{pids = Rest}
     end.
+
+on_exit({Op, Arg, _}, normal) -> {Op, Arg};
+on_exit({Op, Arg, _}, shutdown) -> {Op, Arg};
+on_exit({Op, Arg, _}, {shutdown, _}) -> {Op, Arg};
+on_exit({Op, _, Crashed}, _) -> {Op, Crashed};
+on_exit(OnExit, _) -> OnExit.
 
 clean_up(_Service, none, S) -> S;
 clean_up(Service, {Op, Arg}, S) -> cast_to_cnode(Service, Op, Arg, S).
