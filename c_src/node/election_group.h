@@ -66,7 +66,7 @@ struct muster_election_group {
     bool observer;
     bool ready; /* what it knew before it was started is on the disk: it may say hello */
     bool ending;
-    const char *problem;                 /* static; "" */
+    struct muster_problem problem;       /* what a person should look at, or "" */
     uint64_t ignored;                    /* messages that meant nothing here */
     uint64_t mismatched;                 /* and those of members started with other voters */
     struct muster_election_store *store; /* NULL: not durable */

@@ -1,5 +1,6 @@
 #include "node/election_links.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/errors.h"
@@ -250,11 +251,16 @@ void muster_elections_link_down(struct muster_elections *elections, struct muste
 
 /* --- Receiving --- */
 
+static void blame(struct muster_election_group *group, const struct muster_node_name *who,
+                  const char *what) {
+    snprintf(group->problem.text, sizeof group->problem.text, "%s %s", who->text, what);
+}
+
 static void on_hello(struct muster_election_group *group, struct muster_election_member *m,
                      const struct muster_node_name *sender, struct muster_peer *peer,
                      const struct muster_election_frame *hello) {
     if (hello->group_kind != (uint8_t)group->kind) {
-        group->problem = "another node has a group of this name that is of another kind";
+        blame(group, sender, "has a group of this name that is of another kind");
         group->ignored++;
         return;
     }
@@ -299,7 +305,7 @@ static void on_message(struct muster_election_group *group, struct muster_electi
             muster_log(MUSTER_ERROR, "election %.*s: %s was started with other voters",
                        group->key_len, group->key, m->beam.text);
         }
-        group->problem = "another member was started with other voters";
+        blame(group, &m->beam, "was started with other voters");
     } else if (error != 0) {
         group->ignored++;
     }
