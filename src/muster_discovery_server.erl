@@ -17,7 +17,6 @@
 -define(RETRY_MS, 5000).
 -define(ATTACH_MIN_MS, 50).
 -define(ATTACH_MAX_MS, 1000).
--define(KEY_MAX, 255).
 -define(COMPLAINTS_MAX, 100).
 -define(LOG_META, #{domain => [muster]}).
 %% Instances under these names are introduced to those of any other name.
@@ -105,7 +104,7 @@ topology(#{name := Name, missing := Missing} = Spec, Server) ->
             none -> pending;
             Text -> {missing, Text}
         end,
-    #topology{spec = Spec, key = key({Server, Name}), state = State}.
+    #topology{spec = Spec, key = muster_cnode_key:new(<<>>, [Server, Name]), state = State}.
 
 start_foreign([]) ->
     ok;
@@ -775,11 +774,3 @@ text(Reason) -> unicode:characters_to_binary(io_lib:format("~0tp", [Reason])).
 
 joined(Texts) ->
     unicode:characters_to_binary(lists:join("; ", Texts)).
-
-%% A topology's name for the C node: readable, and short enough for the protocol.
-key({Server, Name}) ->
-    Text = unicode:characters_to_binary(io_lib:format("~0tp/~0tp", [Server, Name])),
-    case byte_size(Text) =< ?KEY_MAX of
-        true -> Text;
-        false -> binary:encode_hex(erlang:md5(Text))
-    end.
