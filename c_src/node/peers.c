@@ -7,7 +7,6 @@
 #include "core/errors.h"
 #include "node/log.h"
 
-#define BACKLOG 128
 #define RETRY_FIRST_MS 250
 #define RETRY_CAP_MS 10000
 /* How long a dial at most waits before it asks again whether it is its turn. */
@@ -441,10 +440,6 @@ void muster_peer_disconnect(struct muster_peer *peer, enum muster_peer_state sta
     }
 }
 
-static void on_tcp_closed(uv_handle_t *handle) {
-    free(handle);
-}
-
 /*
  * Strangers who keep silent must not keep everybody else out. A node that means to connect is
  * through its handshake in milliseconds, so the connection that has been at it for the longest
@@ -458,20 +453,16 @@ static void make_room(struct muster_peers *peers) {
     }
 }
 
-static void on_connection(uv_stream_t *server, int status) {
-    struct muster_peers *peers = server->data;
+static int on_connection(void *context, uv_stream_t *server) {
+    struct muster_peers *peers = context;
     struct muster_link_owner owner = link_owner(peers);
     struct muster_link *link;
-    if (status != 0) {
-        return;
-    }
     make_room(peers);
-    status = muster_link_accept(&peers->link_settings, &owner, server, &link);
-    if (status == 0) {
+    int error = muster_link_accept(&peers->link_settings, &owner, server, &link);
+    if (error == 0) {
         peers->handshakes[peers->handshake_count++] = link;
-    } else {
-        muster_log(MUSTER_WARNING, "cannot accept a connection");
     }
+    return error;
 }
 
 /* --- Life --- */
@@ -487,59 +478,11 @@ void muster_peers_init(struct muster_peers *peers, uv_loop_t *loop, struct muste
     muster_resolver_init(&peers->resolver, loop);
 }
 
-static void close_listener(struct muster_peers *peers) {
-    if (peers->listener != NULL) {
-        uv_close((uv_handle_t *)peers->listener, on_tcp_closed);
-        peers->listener = NULL;
-    }
-}
-
-static int bind_to(struct muster_peers *peers, const char *ip, uint16_t port) {
-    struct sockaddr_storage address;
-    memset(&address, 0, sizeof address);
-    int status =
-        peers->lookup_options.family == AF_INET6
-            ? uv_ip6_addr(ip != NULL ? ip : "::", port, (struct sockaddr_in6 *)&address)
-            : uv_ip4_addr(ip != NULL ? ip : "0.0.0.0", port, (struct sockaddr_in *)&address);
-    if (status == 0) {
-        status = uv_tcp_bind(peers->listener, (const struct sockaddr *)&address, 0);
-    }
-    /* libuv keeps EADDRINUSE for listen(), so each port is tried to the end. */
-    return status != 0 ? status : uv_listen((uv_stream_t *)peers->listener, BACKLOG, on_connection);
-}
-
-static int listening_port(const struct muster_peers *peers, uint16_t *port) {
-    struct sockaddr_storage address;
-    int len = sizeof address;
-    int status = uv_tcp_getsockname(peers->listener, (struct sockaddr *)&address, &len);
-    *port = address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
-                                          : ntohs(((struct sockaddr_in *)&address)->sin_port);
-    return status;
-}
-
-/* A handle whose bind failed cannot be bound again: a new one is made for each port. */
-static int listen_on(struct muster_peers *peers, const char *ip, uint16_t port_min,
-                     uint16_t port_max) {
-    int status = UV_EINVAL;
-    for (uint32_t port = port_min; port <= port_max; port++) {
-        peers->listener = malloc(sizeof *peers->listener);
-        if (peers->listener == NULL) {
-            return UV_ENOMEM;
-        }
-        uv_tcp_init(peers->link_settings.loop, peers->listener);
-        peers->listener->data = peers;
-        status = bind_to(peers, ip, (uint16_t)port);
-        if (status == 0) {
-            return listening_port(peers, &peers->listen_port);
-        }
-        close_listener(peers);
-    }
-    return status;
-}
-
 int muster_peers_start(struct muster_peers *peers, const char *ip, uint16_t port_min,
                        uint16_t port_max) {
-    int status = listen_on(peers, ip, port_min, port_max);
+    int status = muster_listener_start(&peers->listener, peers->link_settings.loop,
+                                       peers->lookup_options.family, ip, port_min, port_max,
+                                       on_connection, peers);
     if (status != 0) {
         return status;
     }
@@ -619,7 +562,7 @@ void muster_peers_unwant(struct muster_peer *peer) {
 void muster_peers_stop(struct muster_peers *peers) {
     peers->stopping = 1;
     muster_resolver_close(&peers->resolver);
-    close_listener(peers);
+    muster_listener_close(&peers->listener);
     while (peers->handshake_count > 0) {
         muster_link_close(peers->handshakes[0], MUSTER_PEER_IDLE, "this node leaves");
     }

@@ -13,6 +13,7 @@
 #include "core/token_bucket.h"
 #include "node/cookies.h"
 #include "node/link.h"
+#include "node/listener.h"
 #include "node/lookup.h"
 #include "node/resolver.h"
 
@@ -85,8 +86,7 @@ struct muster_peers {
     unsigned handshake_count;
     uint64_t strangers_since_ms; /* a second in which so many were told: */
     unsigned strangers;
-    uv_tcp_t *listener;
-    uint16_t listen_port;
+    struct muster_listener listener;
 };
 
 void muster_peers_init(struct muster_peers *peers, uv_loop_t *loop, struct muster_cookies *cookies,
