@@ -18,6 +18,8 @@
 -define(ATTACH_MIN_MS, 50).
 -define(ATTACH_MAX_MS, 1000).
 -define(COMPLAINTS_MAX, 100).
+%% Peers that refuse us and are named in the health's reason.
+-define(REFUSED_SHOWN, 3).
 -define(LOG_META, #{domain => [muster]}).
 %% Instances under these names are introduced to those of any other name.
 -define(FACES, [muster_discovery, 'Elixir.Raxol.Swarm.Discovery']).
@@ -29,7 +31,9 @@
     state = pending :: pending | started | {failed, Text :: binary()} | {missing, binary()},
     last_sync :: integer() | undefined,
     last_error :: binary() | undefined,
-    error_at = 0 :: integer()
+    error_at = 0 :: integer(),
+    %% Listed nodes that refuse us, or that we refuse.
+    refused = #{} :: #{Name :: binary() => Why :: iodata()}
 }).
 
 -record(await, {
@@ -296,7 +300,7 @@ cnode_down(Reason, #state{connector = Connector, topologies = Topologies} = S) -
     muster_connector:cnode_down(Connector),
     Pending = maps:map(
         fun
-            (_, #topology{state = started} = T) -> T#topology{state = pending};
+            (_, #topology{state = started} = T) -> T#topology{state = pending, refused = #{}};
             (_, T) -> T
         end,
         Topologies
@@ -377,14 +381,24 @@ activate(Result, #state{activation = {From, Timer}} = S) ->
 %%% What the C node says
 
 cnode_event({found, Name}, Topology, S) ->
-    found(found, Name, Topology, S);
+    found(found, Name, Topology, reached(Name, Topology, S));
+cnode_event({unreached, Name, State, Text}, Topology, S) ->
+    #{Topology := #topology{refused = Refused} = T} = S#state.topologies,
+    case is_refusal(State) of
+        true ->
+            Why = [Name, " (", atom_to_binary(State), ": ", Text, ")"],
+            put_topology(Topology, T#topology{refused = Refused#{Name => Why}}, S);
+        false ->
+            reached(Name, Topology, S)
+    end;
 cnode_event({unproven, Name, State, Text}, Topology, #state{options = Options} = S) ->
     #{Topology := #topology{spec = #{named := Named}}} = S#state.topologies,
     case lists:member(Name, Named) orelse maps:get(connect_unproven, Options) of
         true -> found(unproven, Name, Topology, S);
         false -> complain({peer, Name, State, Text}, S)
     end;
-cnode_event({lost, Name, _Text}, Topology, #state{connector = Connector} = S) ->
+cnode_event({lost, Name, _Text}, Topology, #state{connector = Connector} = S0) ->
+    S = reached(Name, Topology, S0),
     muster_connector:lost(Connector, Name, Topology),
     case existing(Name) of
         none -> S;
@@ -415,6 +429,11 @@ cnode_event({sync, error, Text}, Name, S) ->
     answered(Name, [Text], count(failures, 1, S1));
 cnode_event(_, _, S) ->
     S.
+
+%% As far as the handshake, at least; or nobody tries any more.
+reached(Name, Topology, S) ->
+    #{Topology := #topology{refused = Refused} = T} = S#state.topologies,
+    put_topology(Topology, T#topology{refused = maps:remove(Name, Refused)}, S).
 
 found(How, Name, Topology, #state{topologies = Topologies, connector = Connector} = S) ->
     #{Topology := #topology{spec = #{filter := Filter}}} = Topologies,
@@ -614,7 +633,7 @@ drain_or_resume(true, #state{topologies = Topologies, connector = Connector} = S
                 Acc;
             (Name, #topology{key = Key} = T, Acc) ->
                 muster_cnode:cast(discovery, stop, #{topology => Key}),
-                put_topology(Name, T#topology{state = pending}, Acc)
+                put_topology(Name, T#topology{state = pending, refused = #{}}, Acc)
         end,
         S#state{draining = true},
         Topologies
@@ -722,24 +741,36 @@ status_of(_, #state{draining = true}) ->
     {degraded, <<"the node is draining">>};
 status_of(_, #state{cnode = up, kept_out = Why}) when is_binary(Why) ->
     {degraded, <<"the C node stays out of the cluster: ", Why/binary>>};
-status_of(Topologies, #state{cnode = Cnode}) ->
+status_of(Topologies, #state{cnode = Cnode, peers = Peers}) ->
     Dead = [Text || #topology{state = {State, Text}} <- Topologies, State =:= missing orelse State =:= failed],
     Errors = [Text || #topology{state = started, last_error = Text} <- Topologies, is_binary(Text)],
     case {Dead, Errors, Cnode} of
         {_, _, _} when length(Dead) =:= length(Topologies) -> {down, joined(Dead)};
         {_, _, {down, _}} -> {degraded, <<"the C node is being restarted">>};
         {_, _, starting} -> {degraded, <<"the C node is starting">>};
-        {[], [], up} -> alive(Topologies);
+        {[], [], up} -> alive(Topologies, muster_peer_table:count(Peers));
         _ -> {degraded, joined(Dead ++ Errors)}
     end.
 
 %% Without a name of its own this node is not found, and the BEAM connects to nobody.
-alive(Topologies) ->
+alive(Topologies, PeerCount) ->
     Beams = [T || #topology{spec = #{mfas := #{connect := {net_kernel, _, _}}}} = T <- Topologies],
-    case is_alive() orelse Beams =:= [] of
-        true -> up;
-        false -> {degraded, <<"this node is not distributed: it has no name yet (-name, -sname)">>}
+    Refused = lists:append([maps:values(R) || #topology{refused = R} <- Topologies]),
+    case {is_alive() orelse Beams =:= [], Refused} of
+        {false, _} ->
+            {degraded, <<"this node is not distributed: it has no name yet (-name, -sname)">>};
+        {true, [_ | _]} when PeerCount =:= 0 ->
+            {degraded, nobody_but(Refused)};
+        {true, _} ->
+            up
     end.
+
+nobody_but(Refused) ->
+    {Shown, Others} = lists:split(min(?REFUSED_SHOWN, length(Refused)), Refused),
+    More = [io_lib:format(" and ~b more", [length(Others)]) || Others =/= []],
+    unicode:characters_to_binary(
+        ["there are no peers but such as refuse this node, or are refused: ", lists:join(", ", Shown), More]
+    ).
 
 topology_status(#topology{spec = #{strategy := Strategy, options := Options}, state = State} = T) ->
     #{

@@ -202,14 +202,24 @@ static void on_found(void *context, const struct muster_topology *t,
     send_and_free(context, &w);
 }
 
-static void on_unproven(void *context, const struct muster_topology *t,
-                        const struct muster_peer *peer) {
+static void send_peer_event(struct port *port, const struct muster_topology *t, const char *event,
+                            const struct muster_peer *peer) {
     struct muster_writer w;
-    begin_discovery_event(&w, t, 4, "unproven");
+    begin_discovery_event(&w, t, 4, event);
     muster_write_name(&w, &peer->name);
     muster_write_atom(&w, muster_peer_state_name(peer->state));
     muster_write_text(&w, peer->detail);
-    send_and_free(context, &w);
+    send_and_free(port, &w);
+}
+
+static void on_unproven(void *context, const struct muster_topology *t,
+                        const struct muster_peer *peer) {
+    send_peer_event(context, t, "unproven", peer);
+}
+
+static void on_unreached(void *context, const struct muster_topology *t,
+                         const struct muster_peer *peer) {
+    send_peer_event(context, t, "unreached", peer);
 }
 
 static void on_lost(void *context, const struct muster_topology *t,
@@ -463,6 +473,7 @@ int muster_port_run(void) {
         .discovery = {.context = &port,
                       .on_found = on_found,
                       .on_unproven = on_unproven,
+                      .on_unreached = on_unreached,
                       .on_lost = on_lost,
                       .on_metadata = on_metadata,
                       .on_sync = on_sync},
