@@ -18,8 +18,6 @@
 -define(ATTACH_MIN_MS, 50).
 -define(ATTACH_MAX_MS, 1000).
 -define(COMPLAINTS_MAX, 100).
-%% Peers that refuse us and are named in the health's reason.
--define(REFUSED_SHOWN, 3).
 -define(LOG_META, #{domain => [muster]}).
 %% Instances under these names are introduced to those of any other name.
 -define(FACES, [muster_discovery, 'Elixir.Raxol.Swarm.Discovery']).
@@ -309,7 +307,7 @@ cnode_down(Reason, #state{connector = Connector, topologies = Topologies} = S) -
         warn_once(Reason, S#state{cnode = {down, Reason}, topologies = Pending}))).
 
 warn_once(Reason, #state{warned = false} = S) when Reason =:= unavailable; Reason =:= not_started ->
-    ?LOG_WARNING("muster_discovery finds nothing: ~ts", [in_words(Reason)], ?LOG_META),
+    ?LOG_WARNING("muster_discovery finds nothing: ~ts", [muster_discovery_health:in_words(Reason)], ?LOG_META),
     S#state{warned = true};
 warn_once(_, S) ->
     S.
@@ -716,7 +714,7 @@ health_of(#state{topologies = Topologies, peers = Peers} = S) ->
     Errors = lists:sort([{At, Text} || #topology{last_error = Text, error_at = At} <- All, is_binary(Text)]),
     Syncs = [At || #topology{last_sync = At} <- All, is_integer(At)],
     #{
-        status => status_of(All, S),
+        status => muster_discovery_health:status(facts(All, S)),
         last_sync_time =>
             case Syncs of
                 [] -> undefined;
@@ -730,47 +728,23 @@ health_of(#state{topologies = Topologies, peers = Peers} = S) ->
         known_peers => muster_peer_table:count(Peers)
     }.
 
-status_of([], #state{options = #{foreign := []}}) ->
-    {down, <<"no strategy was given">>};
-status_of([], _) ->
-    %% All of it is libcluster's.
-    up;
-status_of(_, #state{cnode = {down, Reason}}) when Reason =:= unavailable; Reason =:= not_started ->
-    {down, in_words(Reason)};
-status_of(_, #state{draining = true}) ->
-    {degraded, <<"the node is draining">>};
-status_of(_, #state{cnode = up, kept_out = Why}) when is_binary(Why) ->
-    {degraded, <<"the C node stays out of the cluster: ", Why/binary>>};
-status_of(Topologies, #state{cnode = Cnode, peers = Peers}) ->
-    Dead = [Text || #topology{state = {State, Text}} <- Topologies, State =:= missing orelse State =:= failed],
-    Errors = [Text || #topology{state = started, last_error = Text} <- Topologies, is_binary(Text)],
-    case {Dead, Errors, Cnode} of
-        {_, _, _} when length(Dead) =:= length(Topologies) -> {down, joined(Dead)};
-        {_, _, {down, _}} -> {degraded, <<"the C node is being restarted">>};
-        {_, _, starting} -> {degraded, <<"the C node is starting">>};
-        {[], [], up} -> alive(Topologies, muster_peer_table:count(Peers));
-        _ -> {degraded, joined(Dead ++ Errors)}
-    end.
+facts(Topologies, #state{options = #{foreign := Foreign}} = S) ->
+    #{
+        topologies => [fact(T) || T <- Topologies],
+        foreign => Foreign =/= [],
+        cnode => S#state.cnode,
+        kept_out => S#state.kept_out,
+        draining => S#state.draining,
+        peers => muster_peer_table:count(S#state.peers)
+    }.
 
-%% Without a name of its own this node is not found, and the BEAM connects to nobody.
-alive(Topologies, PeerCount) ->
-    Beams = [T || #topology{spec = #{mfas := #{connect := {net_kernel, _, _}}}} = T <- Topologies],
-    Refused = lists:append([maps:values(R) || #topology{refused = R} <- Topologies]),
-    case {is_alive() orelse Beams =:= [], Refused} of
-        {false, _} ->
-            {degraded, <<"this node is not distributed: it has no name yet (-name, -sname)">>};
-        {true, [_ | _]} when PeerCount =:= 0 ->
-            {degraded, nobody_but(Refused)};
-        {true, _} ->
-            up
-    end.
-
-nobody_but(Refused) ->
-    {Shown, Others} = lists:split(min(?REFUSED_SHOWN, length(Refused)), Refused),
-    More = [io_lib:format(" and ~b more", [length(Others)]) || Others =/= []],
-    unicode:characters_to_binary(
-        ["there are no peers but such as refuse this node, or are refused: ", lists:join(", ", Shown), More]
-    ).
+fact(#topology{spec = #{mfas := #{connect := {Module, _, _}}}} = T) ->
+    #{
+        state => T#topology.state,
+        last_error => T#topology.last_error,
+        beam => Module =:= net_kernel,
+        refused => maps:values(T#topology.refused)
+    }.
 
 topology_status(#topology{spec = #{strategy := Strategy, options := Options}, state = State} = T) ->
     #{
@@ -779,9 +753,6 @@ topology_status(#topology{spec = #{strategy := Strategy, options := Options}, st
         run_state => State,
         last_sync_time => T#topology.last_sync
     }.
-
-in_words(unavailable) -> <<"there is no C node for this platform, or it is disabled">>;
-in_words(not_started) -> <<"the application muster is not started">>.
 
 %%% Helpers
 
