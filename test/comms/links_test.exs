@@ -2,29 +2,19 @@ defmodule Muster.Comms.LinksTest do
   # Messages between real nodes: what arrives, what is dropped, and how good a link counts as.
   use ExUnit.Case
   import Muster.Test.Cluster
-  alias Muster.Test.Keeper
+  import Muster.Test.Comms
 
   @moduletag timeout: 120_000
 
-  defp comms(node, what, args \\ []), do: call(node, :muster_comms, what, args)
-
-  defp start_comms(node, options \\ []) do
-    {:ok, pid} = start_in(node, :muster_comms, :start_link, [options])
-    call(node, Keeper, :collect_from, [:muster_comms, [], :swarm_msg, :received])
-    pid
-  end
-
-  defp pair(options \\ []) do
+  defp pair(options) do
     [a, b] = nodes = for _ <- 1..2, do: start_node()
     for node <- nodes, do: start_comms(node, options)
     connect(a, b)
     nodes
   end
 
-  defp received(node), do: call(node, Keeper, :events, [:received])
-
   test "delivery, by default as normal, to the subscribers and to a named process" do
-    [a, b] = pair()
+    [a, b] = pair([])
     :ok = comms(a, :send_msg, [b.node, 1])
     :ok = comms(a, :send_msg, [b.node, 2, :low])
     :ok = comms(a, :send_msg, [:muster_comms, b.node, 3, :critical])
@@ -75,5 +65,72 @@ defmodule Muster.Comms.LinksTest do
     assert comms(a, :get_link_quality, [b.node]) == :disconnected
     assert comms(a, :send_msg, [b.node, :never, :critical]) == {:error, :disconnected}
     assert comms(a, :stats)[b.node].critical.dropped == 1
+  end
+
+  test "a stopped peer: nobody waits, memory is bounded, critical first after it resumes" do
+    [a, b, c] = nodes = for _ <- 1..3, do: start_node()
+    for node <- nodes, do: start_comms(node, queue_length: 100, queue_bytes: 4_000_000)
+    for node <- [b, c], do: connect(a, node)
+    # What comes first pays for the links' buffers.
+    for node <- [b, c], do: :ok = comms(a, :send_msg, [node.node, :first])
+    for node <- [b, c], do: eventually(fn -> received(node) == [:first] end)
+
+    signal(b.os_pid, :stop)
+    before = call(a, Muster.Test.Comms, :memory, [])
+
+    flood = fn range, priority, bytes ->
+      call(a, Muster.Test.Comms, :flood, [b.node, range, priority, bytes])
+    end
+
+    # 200 MB in all, of which 4 MB may wait here.
+    full = flood.(1..3_200, :normal, 64_000)
+    assert full[{:error, :queue_full}] > 2_000
+    assert flood.(1..200, :low, 10)[{:error, :queue_full}] == 100
+    # One that is larger than all that may wait.
+    assert flood.(1..2, :high, 8_000_000) == %{:ok => 1, {:error, :queue_full} => 1}
+    assert call(a, Muster.Test.Comms, :memory, []) - before < 40_000_000
+
+    # The others do not feel it.
+    for n <- 1..100, do: :ok = comms(a, :send_msg, [c.node, n, :low])
+    eventually(fn -> received(c) == [:first | Enum.to_list(1..100)] end)
+
+    :ok = comms(a, :send_msg, [b.node, :alarm, :critical])
+    before = comms(a, :stats)[b.node]
+    assert %{critical: %{queued: 1}, high: %{queued: 1}, low: %{queued: 100}} = before
+    assert before.normal.sent > 0 and before.normal.queued > 0
+    signal(b.os_pid, :cont)
+
+    count = before.normal.sent + before.normal.queued + 102
+    eventually(fn -> length(received(b)) == count or length(received(b)) end, 30_000)
+    # What the BEAM had taken before its buffer was full is ahead of all.
+    {[:first | taken], [:alarm, {:high, 1} | rest]} =
+      Enum.split_while(received(b), &(&1 != :alarm))
+
+    {normal, low} = Enum.split(rest, before.normal.queued)
+    assert Enum.all?(taken ++ normal, &match?({:normal, _}, &1))
+    assert taken ++ normal == Enum.sort(taken ++ normal)
+    assert low == for(n <- 1..100, do: {:low, n})
+    stats = comms(a, :stats)[b.node]
+
+    for {priority, asked} <- [critical: 1, high: 2, normal: 3_201, low: 200] do
+      %{sent: sent, dropped: dropped, queued: 0} = stats[priority]
+      assert sent + dropped == asked
+    end
+  end
+
+  test "a node that stops is disconnected, what waited for it is dropped and counted" do
+    [a, b] = pair([])
+    eventually(fn -> comms(a, :get_link_quality, [b.node]) in [:excellent, :good] end)
+    signal(b.os_pid, :stop)
+    flood = [b.node, 1..200, :critical, 64_000]
+    %{ok: taken} = call(a, Muster.Test.Comms, :flood, flood)
+    %{sent: sent, queued: queued} = comms(a, :stats)[b.node].critical
+    assert queued > 0 and sent + queued == taken
+
+    stop(b)
+    eventually(fn -> comms(a, :get_link_quality, [b.node]) == :disconnected end)
+    assert comms(a, :get_all_links) == %{b.node => :disconnected}
+    assert comms(a, :send_msg, [b.node, :late, :critical]) == {:error, :disconnected}
+    assert comms(a, :stats)[b.node].critical == %{sent: sent, queued: 0, dropped: 201 - sent}
   end
 end
