@@ -246,7 +246,7 @@ subscribe() ->
 %% `{receiver, false}'. As long as another process has the name `swarm_comms', nothing comes.
 -spec subscribe(server()) -> ok | {error, no_receiver}.
 subscribe(Server) ->
-    call_inbox(Server, {subscribe, self()}).
+    with_inbox(Server, fun muster_comms_inbox:subscribe/2).
 
 %% @equiv unsubscribe(muster_comms)
 -spec unsubscribe() -> ok | {error, no_receiver}.
@@ -256,12 +256,12 @@ unsubscribe() ->
 %% @doc Ends the calling process's subscription.
 -spec unsubscribe(server()) -> ok | {error, no_receiver}.
 unsubscribe(Server) ->
-    call_inbox(Server, {unsubscribe, self()}).
+    with_inbox(Server, fun muster_comms_inbox:unsubscribe/2).
 
-call_inbox(Server, Request) ->
+with_inbox(Server, Call) ->
     case gen_server:call(Server, inbox) of
         undefined -> {error, no_receiver};
-        Inbox -> gen_server:call(Inbox, Request)
+        Inbox -> Call(Inbox, self())
     end.
 
 %%% Arguments

@@ -31,11 +31,8 @@ init(#{receiver := Receiver} = Options) ->
     ok = net_kernel:monitor_nodes(true, [{node_type, all}]),
     Inbox =
         case Receiver of
-            true ->
-                {ok, Pid} = muster_comms_inbox:start_link(),
-                Pid;
-            false ->
-                undefined
+            true -> muster_comms_inbox:start_link();
+            false -> undefined
         end,
     Limits = maps:with([queue_length, queue_bytes], Options),
     S = #state{options = Options, limits = Limits, inbox = Inbox},

@@ -3,6 +3,7 @@ defmodule Muster.Comms.LinksTest do
   use ExUnit.Case
   import Muster.Test.Cluster
   import Muster.Test.Comms
+  alias Muster.Test.Delay
 
   @moduletag timeout: 120_000
 
@@ -132,5 +133,130 @@ defmodule Muster.Comms.LinksTest do
     assert comms(a, :get_all_links) == %{b.node => :disconnected}
     assert comms(a, :send_msg, [b.node, :late, :critical]) == {:error, :disconnected}
     assert comms(a, :stats)[b.node].critical == %{sent: sent, queued: 0, dropped: 201 - sent}
+  end
+
+  test "quality follows the measured round-trip times" do
+    delay = Delay.host("127.0.0.2")
+    a = start_node(monitor: [ping_interval_ms: 50])
+    start_comms(a, poll_interval_ms: 50)
+    b = start_node(host: "127.0.0.2")
+    start_comms(b)
+    connect(a, b)
+
+    for {ms, quality, taken} <- [
+          {0, :excellent, [:low, :normal, :critical]},
+          {25, :good, [:low, :normal, :critical]},
+          {90, :degraded, [:normal, :critical]},
+          {400, :poor, [:critical]},
+          # As slow as none; but the connection stands, and critical messages always go.
+          {1_100, :disconnected, [:critical]},
+          {0, :excellent, [:low, :normal, :critical]}
+        ] do
+      Delay.set(delay, ms)
+      eventually(fn -> comms(a, :get_link_quality, [b.node]) == quality end, 30_000)
+      before = length(received(b))
+      for p <- [:low, :normal, :critical], do: comms(a, :send_msg, [b.node, {ms, p}, p])
+      eventually(fn -> Enum.drop(received(b), before) == for(p <- taken, do: {ms, p}) end)
+    end
+  end
+
+  test "the monitor comes later, and again" do
+    [a, b] = for _ <- 1..2, do: start_node(monitor: nil)
+    start_comms(a, poll_interval_ms: 20)
+    connect(a, b)
+    eventually(fn -> comms(a, :get_link_quality, [b.node]) == :good end)
+
+    for _ <- 1..2 do
+      {:ok, monitor} = start_in(a, :muster_node_monitor, :start_link, [[ping_interval_ms: 20]])
+
+      eventually(fn -> comms(a, :get_link_quality, [b.node]) == :excellent end)
+      # While there is none, what was measured stays.
+      call(a, Process, :exit, [monitor, :kill])
+      eventually(fn -> call(a, Process, :whereis, [:muster_node_monitor]) == nil end)
+      assert comms(a, :get_link_quality, [b.node]) == :excellent
+      :ok = comms(a, :update_link, [b.node, 30])
+      assert comms(a, :get_link_quality, [b.node]) == :good
+      call(a, :erlang, :disconnect_node, [b.node])
+      eventually(fn -> comms(a, :get_link_quality, [b.node]) == :disconnected end)
+      connect(a, b)
+      eventually(fn -> comms(a, :get_link_quality, [b.node]) == :good end)
+    end
+  end
+
+  test "a node that only the user says is there: the BEAM connects, or what waited is dropped" do
+    [a, b] = for _ <- 1..2, do: start_node()
+    for node <- [a, b], do: start_comms(node)
+    assert comms(a, :send_msg, [b.node, :no, :critical]) == {:error, :disconnected}
+    :ok = comms(a, :update_link, [b.node, 5])
+    for n <- 1..10, do: :ok = comms(a, :send_msg, [b.node, n])
+    eventually(fn -> received(b) == Enum.to_list(1..10) end)
+
+    ghost = :"ghost@127.0.0.1"
+    :ok = comms(a, :update_link, [ghost, 5])
+    :ok = comms(a, :send_msg, [ghost, :boo])
+    eventually(fn -> comms(a, :stats)[ghost].normal == %{sent: 0, dropped: 1, queued: 0} end)
+  end
+
+  test "a connected node without muster, a hidden one, and who has the name swarm_comms" do
+    a = start_node(monitor: [ping_interval_ms: 20])
+    start_comms(a, poll_interval_ms: 20)
+    b = start_node(muster: false)
+    Muster.Test.Plain.load(b)
+    connect(a, b)
+    # Its BEAM answers the pings, and a message finds whoever has the name.
+    eventually(fn -> comms(a, :get_link_quality, [b.node]) == :excellent end)
+    call(b, Muster.Test.Plain, :keep_messages, [:swarm_comms])
+    :ok = comms(a, :send_msg, [b.node, :hello])
+
+    eventually(fn ->
+      call(b, Muster.Test.Plain, :kept, [:swarm_comms]) == [{:swarm_msg, :hello}]
+    end)
+
+    hidden = start_node(args: [~c"-hidden"], monitor: nil)
+    start_comms(hidden)
+    connect(a, hidden)
+    # The C nodes are hidden too: only what somebody asked for is listed.
+    assert Map.keys(comms(a, :get_all_links)) == [b.node]
+    :ok = comms(a, :send_msg, [hidden.node, :psst])
+    eventually(fn -> received(hidden) == [:psst] end)
+    eventually(fn -> comms(a, :get_all_links)[hidden.node] == :good end)
+    stop(hidden)
+    eventually(fn -> comms(a, :get_all_links)[hidden.node] == :disconnected end)
+  end
+
+  test "the user's own process has the name: the manager takes it once that has ended" do
+    [a, b] = for _ <- 1..2, do: start_node(monitor: nil)
+    for node <- [a, b], do: connect(a, node)
+    start_comms(a)
+    call(b, Muster.Test.Plain, :keep_messages, [:swarm_comms])
+    start_comms(b)
+    :ok = comms(a, :send_msg, [b.node, 1])
+    eventually(fn -> call(b, Muster.Test.Plain, :kept, [:swarm_comms]) == [{:swarm_msg, 1}] end)
+    assert received(b) == []
+
+    users = call(b, Process, :whereis, [:swarm_comms])
+    call(b, Process, :exit, [users, :kill])
+    eventually(fn -> call(b, Process, :whereis, [:swarm_comms]) not in [nil, users] end)
+    :ok = comms(a, :send_msg, [b.node, 2])
+    eventually(fn -> received(b) == [2] end)
+
+    # Whatever else comes there is nobody's business.
+    for odd <- [
+          :odd,
+          {:swarm_msg},
+          {:swarm_msg, 1, 2},
+          {:DOWN, 1, :process, 3, 4},
+          {:"$gen_call", 1, 2},
+          {:system, 1, :suspend},
+          {:muster_comms_inbox, 1, 2, {:add, 3}}
+        ],
+        do: call(a, :erlang, :send, [{:swarm_comms, b.node}, odd])
+
+    :ok = comms(a, :send_msg, [b.node, 3])
+    eventually(fn -> received(b) == [2, 3] end)
+
+    assert {:ok, _} = start_in(a, :muster_comms, :start_link, [[name: :deaf, receiver: false]])
+
+    assert comms(a, :subscribe, [:deaf]) == {:error, :no_receiver}
   end
 end
