@@ -156,17 +156,25 @@ send_msg(Node, Message, Priority) ->
 -spec send_msg(server(), node(), term(), priority()) -> ok | {error, disconnected | queue_full}.
 send_msg(Server, Node, Message, Priority) ->
     check(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
-    case route(Server, {?RECEIVER, Node}, {swarm_msg, Message}, Priority) of
+    case send(Server, {?RECEIVER, Node}, {swarm_msg, Message}, Priority) of
         {error, dropped} -> ok;
         Result -> Result
     end.
 
-%% @doc The same for any registered process, which gets the message as it is; and with a word on
-%% what was dropped for its priority, `{error, dropped}'.
+%% @doc The same for any registered process, which gets the message as it is. For servers that build
+%% on it: what was dropped for its priority is told, `{error, dropped}', and a manager that is not
+%% there, or ends meanwhile, is `{error, no_manager}' instead of an exit.
 -spec route(server(), {RegisteredName :: atom(), node()}, term(), priority()) ->
-    ok | {error, disconnected | queue_full | dropped}.
+    ok | {error, disconnected | queue_full | dropped | no_manager}.
 route(Server, To, Message, Priority) ->
     check(to, To, fun is_process_name/1, <<"{RegisteredName, Node}">>),
+    try
+        send(Server, To, Message, Priority)
+    catch
+        exit:_ -> {error, no_manager}
+    end.
+
+send(Server, To, Message, Priority) ->
     check(priority, Priority, fun is_priority/1, <<"critical, high, normal or low">>),
     gen_server:call(Server, {send, To, Message, Priority}, infinity).
 

@@ -67,13 +67,13 @@ handle_cast(_, S) ->
     {noreply, S}.
 
 %% @private
-handle_info({nodeup, Node, Info}, S) ->
+handle_info({nodeup, Node, Info}, S) when is_atom(Node), is_list(Info) ->
     {noreply, nodeup(Node, Info, S)};
 handle_info({nodedown, Node, _Info}, S) ->
     {noreply, nodedown(Node, S)};
-handle_info({retry, Node}, S) ->
+handle_info({retry, Node}, #state{retries = Retries} = S) when is_map_key(Node, Retries) ->
     {noreply, retry(Node, S)};
-handle_info(ask_monitor, S) ->
+handle_info(ask_monitor, #state{asking = undefined} = S) ->
     {noreply, ask_monitor(S)};
 handle_info({'DOWN', Asked, process, _, Result}, #state{asking = Asked} = S) ->
     {noreply, answered(Result, S)};

@@ -133,10 +133,16 @@ defmodule Raxol.Swarm.CommsManager do
   @doc """
   Sends a message as it is to any registered process, `{name, node}`.
 
-  Unlike `send_msg/4` it tells of what was dropped for its priority: `{:error, :dropped}`.
+  For servers that build on it: what was dropped for its priority is told, `{:error, :dropped}`, and a
+  manager that is not there is `{:error, :no_manager}` instead of an exit.
+
+  ## Examples
+
+      iex> Raxol.Swarm.CommsManager.route(:nobody, {:inventory, node()}, :hello, :high)
+      {:error, :no_manager}
   """
   @spec route(GenServer.server(), {atom(), node()}, term(), priority()) ::
-          :ok | {:error, :disconnected | :queue_full | :dropped}
+          :ok | {:error, :disconnected | :queue_full | :dropped | :no_manager}
   def route(server, to, message, priority),
     do: :muster_comms.route(server, to, message, priority)
 
