@@ -391,6 +391,33 @@ defmodule Muster.Swarm.DocumentTest do
     assert Enum.sort(Script.eval(node, "ORSet.to_list(merged)")) == ["local", "remote"]
   end
 
+  test "Tactical Overlay" do
+    {node, [host1 | _] = hosts} = trio()
+
+    # The overlay's peers are the node monitor's.
+    for n <- [node, host1],
+        do: {:ok, _} = start_in(n, Raxol.Swarm.NodeMonitor, :start_link, [[]])
+
+    {:ok, _} = start_in(host1, Raxol.Swarm.TacticalOverlay, :start_link, [[]])
+    [updated, added] = run(block("TacticalOverlay"), node, hosts)
+
+    position = {10.0, 20.0, 0.0}
+    entity = %{id: :unit_1, position: position, heading: 45.0, status: :active, node: node.node}
+    [found] = Script.eval(node, "entities")
+    assert Map.delete(found, :last_updated) == entity
+    assert Script.eval(node, "waypoints") == []
+
+    all = fn what -> call(host1, Raxol.Swarm.TacticalOverlay, what, []) end
+    eventually(fn -> all.(:get_all_entities) == [found] and all.(:get_all_waypoints) == [] end)
+
+    # Changes elsewhere come as the document's events.
+    :ok = call(host1, Raxol.Swarm.TacticalOverlay, :update_entity, [:unit_1, %{heading: 90.0}])
+    await_received(node, updated, &match?({_, {_, _, %{heading: 90.0}}}, &1))
+    waypoint = %{id: "wp_bravo", label: "Elsewhere"}
+    :ok = call(host1, Raxol.Swarm.TacticalOverlay, :add_waypoint, [waypoint])
+    await_received(node, added, &match?({_, {_, ^waypoint}}, &1))
+  end
+
   test "CommsManager" do
     {node, [_, host2] = hosts} = trio()
     Script.start(host2)
@@ -428,6 +455,8 @@ defmodule Muster.Swarm.DocumentTest do
     Script.eval(node, "Raxol.Swarm.CommsManager.subscribe()")
     :ok = Script.eval(node, "Raxol.Swarm.CommsManager.send_msg(node(), :to_itself)")
     eventually(fn -> Script.messages(node) == [swarm_msg: :to_itself] end)
+    [_, _] = run(block("TacticalOverlay"), node, hosts)
+    assert [%{id: :unit_1}] = Script.eval(node, "entities")
     assert call(node, :erlang, :nodes, []) == []
 
     # You can still connect nodes manually.

@@ -52,7 +52,7 @@ defmodule Muster.Swarm.SupervisorTest do
       Supervisor.stop(supervisor)
     end
 
-    test "under other names, beside another; the Erlang face" do
+    test "under other names, beside another" do
       names = [
         node_monitor: [name: :nm, ping_interval_ms: 60_000],
         comms_manager: [name: :cm, flush_interval_ms: 60_000],
@@ -64,7 +64,9 @@ defmodule Muster.Swarm.SupervisorTest do
       start_supervised!({Swarm.Supervisor, [name: :other] ++ names})
       assert children(:other) == children(Swarm.Supervisor)
       for name <- [:nm, :cm, :tp, :ov], do: assert(Process.whereis(name))
+    end
 
+    test "the Erlang face" do
       {:ok, supervisor} = :muster_swarm.start_link(%{topology: %{quorum_size: 2}})
 
       assert children(supervisor) ==
