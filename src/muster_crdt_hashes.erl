@@ -13,11 +13,11 @@
 -type hashes() :: binary().
 
 %% Bytes of a sum. That two sums differ and look the same happens once in 2^32 comparisons.
--spec narrow() -> width().
+-spec narrow() -> 4.
 narrow() -> 4.
 
 %% Bytes of a whole sum.
--spec wide() -> width().
+-spec wide() -> 8.
 wide() -> 8.
 
 -spec pack([muster_trie:path()], width(), muster_nif:trie()) -> hashes().
