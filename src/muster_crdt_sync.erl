@@ -16,7 +16,7 @@
 %% to first (muster_crdt_stream).
 -module(muster_crdt_sync).
 
--export([start/2, handle/2, pending/1, accept/1, answer/2]).
+-export([start/2, handle/2, pending/1, accept/1, answer/2, is_complete/1]).
 -export_type([session/0, peer_session/0, message/0, reply/0]).
 
 -type value() :: muster_crdt:causal().
@@ -28,7 +28,7 @@
     {begin_sync, id(), digest()}
     | {ask, id(), Step :: pos_integer(), muster_crdt_hashes:width(), behind(), Hashes :: [muster_trie:path()],
         Contents :: [muster_trie:path()]}
-    | {give, id(), Part :: pos_integer(), muster_crdt_delta:delta()}.
+    | {give, id(), Part :: pos_integer(), more | last, muster_crdt_delta:delta()}.
 -type reply() ::
     {in_sync, id()}
     | {differ, id(), digest(), muster_causal:context()}
@@ -60,7 +60,13 @@
     giving := muster_crdt_stream:stream() | done
 }.
 -type peer_session() :: #{
-    pinned := value(), behind := muster_causal:counters(), part := non_neg_integer(), joined := value()
+    pinned := value(),
+    behind := muster_causal:counters(),
+    %% Of what the starter gives: the last part that came, the pinned value with it, and whether
+    %% that is all.
+    part := non_neg_integer(),
+    joined := value(),
+    complete := boolean()
 }.
 
 %% Paths in one message, of hashes and of contents.
@@ -106,10 +112,16 @@ digest(#{root := Root, context := Context}) ->
 %% `begin_sync' of that id on. To other messages of an unknown id it replies `{unknown, Id}'.
 -spec accept(value()) -> peer_session().
 accept(Value) ->
-    #{pinned => Value, behind => #{}, part => 0, joined => Value}.
+    #{pinned => Value, behind => #{}, part => 0, joined => Value, complete => false}.
+
+%% @doc Whether all of the starter's pinned value has come, so that what `answer/2' gave to be merged
+%% includes it.
+-spec is_complete(peer_session()) -> boolean().
+is_complete(#{complete := Complete}) ->
+    Complete.
 
 %% @doc The peer's part. `{merge, Value, Reply, PeerSession}' gives a value to be merged into the
-%% current one; there may be several in a session. The same message always gets the same reply.
+%% current one; there may be none or several in a session (see {@link is_complete/1}). The same message always gets the same reply.
 -spec answer(message(), peer_session()) ->
     {reply, reply(), peer_session()} | {merge, value(), reply(), peer_session()}.
 answer({begin_sync, Id, Digest}, #{pinned := #{context := Context} = Value} = Session) ->
@@ -124,17 +136,21 @@ answer({ask, Id, Step, Width, as_before, Hashes, Contents}, #{pinned := #{root :
     {reply, {tell, Id, Step, muster_crdt_hashes:pack(Hashes, Width, Root), tell(Contents, Behind, Root, ?BYTES)}, Session};
 answer({ask, Id, Step, Width, Behind, Hashes, Contents}, Session) when is_map(Behind) ->
     answer({ask, Id, Step, Width, as_before, Hashes, Contents}, Session#{behind := Behind});
-answer({give, Id, Part, _Delta}, #{part := Last} = Session) when is_integer(Part), Part =< Last ->
+answer({give, Id, Part, _, _}, #{part := Last} = Session) when is_integer(Part), Part =< Last ->
     {reply, {given, Id, Part}, Session};
-answer({give, Id, Part, ?NOTHING}, #{part := Last} = Session) when Part =:= Last + 1 ->
-    {reply, {given, Id, Part}, Session#{part := Part}};
-answer({give, Id, Part, Delta}, #{part := Last, joined := Value} = Session) when Part =:= Last + 1 ->
-    case muster_crdt_delta:join(Value, Delta) of
-        {ok, Joined} -> {merge, Joined, {given, Id, Part}, Session#{part := Part, joined := Joined}};
-        {error, gap} -> error(badarg)
+answer({give, Id, Part, More, Delta}, #{part := Last, joined := Value, complete := Complete} = Session) when
+    Part =:= Last + 1
+->
+    Kept = Session#{part := Part, complete := Complete orelse More =:= last},
+    case Delta of
+        ?NOTHING -> {reply, {given, Id, Part}, Kept};
+        _ -> given({given, Id, Part}, muster_crdt_delta:join(Value, Delta), Kept)
     end;
 answer(_, _) ->
     error(badarg).
+
+given(Reply, {ok, Joined}, Session) -> {merge, Joined, Reply, Session#{joined := Joined}};
+given(_, {error, gap}, _) -> error(badarg).
 
 %% As many as fit, and at least one.
 tell([Path | Paths], Behind, Root, Bytes) when Bytes > 0 ->
@@ -153,8 +169,8 @@ abridge(Sibling, Behind) ->
 dot(Sibling) -> {element(1, Sibling), element(2, Sibling)}.
 
 %% @doc The starter's part. `{send, Message, Session}' goes on; `{merge, Value, Message, Session}'
-%% gives a value to be merged into the current one, and goes on; `done' ends the session: either
-%% side has the other's pinned value. `restart' ends it without success; `ignore' is for replies
+%% gives a value to be merged into the current one, and goes on (none or several may come); `done'
+%% ends the session: either side has the other's pinned value. `restart' ends it without success; `ignore' is for replies
 %% that came twice or late.
 -spec handle(reply(), session()) ->
     {send, message(), session()} | {merge, value(), message(), session()} | done | restart | ignore.
@@ -174,7 +190,7 @@ handle({tell, Id, Step, Hashes, Contents}, #{id := Id, message := {ask, _, Step,
     is_binary(Hashes), is_list(Contents)
 ->
     explore(as_before, learn_contents(Contents, learn_hashes(Hashes, Session)));
-handle({given, Id, Part}, #{id := Id, message := {give, _, Part, _}} = Session) ->
+handle({given, Id, Part}, #{id := Id, message := {give, _, Part, _, _}} = Session) ->
     exchange(Part + 1, Session);
 handle(_, _) ->
     ignore.
@@ -263,12 +279,12 @@ streams(#{pinned := #{context := Ours}, context := Theirs, lacking := Lacking, l
 
 %% One piece is taken, one is given; messages go on, though with nothing in them, until both are
 %% done.
-exchange(_Part, #{taking := done, giving := done, message := {give, _, _, _}}) ->
+exchange(_Part, #{taking := done, giving := done, message := {give, _, _, _, _}}) ->
     done;
 exchange(Part, #{id := Id, taking := Taking, joined := Value, giving := Giving} = Session) ->
     {Given, LaterGiving} = piece(Giving),
     {Taken, LaterTaking} = piece(Taking),
-    Message = {give, Id, Part, Given},
+    Message = {give, Id, Part, more(LaterGiving), Given},
     Next = Session#{message := Message, taking := LaterTaking, giving := LaterGiving},
     case Taken of
         ?NOTHING ->
@@ -277,6 +293,9 @@ exchange(Part, #{id := Id, taking := Taking, joined := Value, giving := Giving} 
             {ok, Joined} = muster_crdt_delta:join(Value, Taken),
             {merge, Joined, Message, Next#{joined := Joined}}
     end.
+
+more(done) -> last;
+more(_Stream) -> more.
 
 piece(done) ->
     {?NOTHING, done};
