@@ -19,7 +19,7 @@
     | {acknowledge, muster_crdt_channel:acknowledgement()}
     | {resync, Incarnation :: term()}
     | {sync, muster_crdt_sync:message(), mark()}
-    | {reply, muster_crdt_sync:reply(), mark(), [muster_crdt_channel:acknowledgement()], muster_causal:context() | none}
+    | {reply, muster_crdt_sync:reply(), mark(), [muster_crdt_channel:acknowledgement()]}
     | {offer, Context :: muster_causal:context()}
     | {busy, Id :: term()}.
 -type peer() :: #{
@@ -228,9 +228,9 @@ handle({sync, Message, _}, {State, _, _, true}, _Now, Peer) ->
     {nothing([{busy, element(2, Message)}], State), Peer};
 handle({sync, Message, Mark}, {State, Version, _, false}, Now, Peer) ->
     answer(Message, Mark, State, Version, Now, Peer);
-handle({reply, Reply, Mark, Acknowledgements, Theirs}, {State, _, _, _}, Now, Peer) ->
+handle({reply, Reply, Mark, Acknowledgements}, {State, _, _, _}, Now, Peer) ->
     Acked = lists:foldl(fun acknowledged/2, Peer, Acknowledgements),
-    reply(Reply, Mark, Theirs, State, Now, Acked).
+    reply(Reply, Mark, State, Now, Acked).
 
 nothing(Bodies, State) ->
     #{send => Bodies, state => State, keys => none}.
@@ -263,7 +263,7 @@ answer(Message, Mark, State, Version, Now, #{answering := Answering} = Peer) ->
             {OwnMark, Marked} = mark(State, Version, Peer),
             answer_in(muster_crdt_sync:accept(State), Message, {Mark, OwnMark}, State, Now, Marked);
         _ ->
-            {nothing([{reply, {unknown, Id}, none, [], none}], State), Peer}
+            {nothing([{reply, {unknown, Id}, none, []}], State), Peer}
     end.
 
 answer_in(Session, Message, {Mark, OwnMark}, State, Now, #{inbox := Inbox} = Peer) ->
@@ -271,36 +271,41 @@ answer_in(Session, Message, {Mark, OwnMark}, State, Now, #{inbox := Inbox} = Pee
     case muster_crdt_sync:answer(Message, Session) of
         {reply, {in_sync, _} = Reply, Answering} ->
             {Acknowledgement, NewInbox} = muster_crdt_channel:received(Mark, Inbox),
-            Bodies = [{reply, Reply, OwnMark, [Acknowledgement], none}],
+            Bodies = [{reply, Reply, OwnMark, [Acknowledgement]}],
             {nothing(Bodies, State), Keep(Answering, answered(Now, Peer#{inbox := NewInbox}))};
         {reply, Reply, Answering} ->
-            {nothing([{reply, Reply, OwnMark, [], context_for(Message, Session)}], State), Keep(Answering, Peer)};
+            {Acknowledgements, Taken} = taken(Answering, Mark, Now, Peer),
+            {nothing([{reply, Reply, OwnMark, Acknowledgements}], State), Keep(Answering, Taken)};
         {merge, Theirs, Reply, Answering} ->
-            {Acknowledgement, NewInbox} = muster_crdt_channel:received(Mark, Inbox),
+            {Acknowledgements, Taken} = taken(Answering, Mark, Now, Peer),
             Outcome = #{
-                send => [{reply, Reply, OwnMark, [Acknowledgement], none}],
+                send => [{reply, Reply, OwnMark, Acknowledgements}],
                 state => muster_lww_map:merge(State, Theirs),
                 keys => all
             },
-            {Outcome, Keep(Answering, answered(Now, Peer#{inbox := NewInbox}))}
+            {Outcome, Keep(Answering, Taken)}
     end.
 
-%% With the first reply, the starter sees how much either side misses.
-context_for({begin_sync, _, _}, #{pinned := #{context := Context}}) -> Context;
-context_for(_, _) -> none.
+%% The starter's state has come when its last piece has.
+taken(Answering, Mark, Now, #{inbox := Inbox} = Peer) ->
+    case muster_crdt_sync:is_complete(Answering) of
+        true ->
+            {Acknowledgement, NewInbox} = muster_crdt_channel:received(Mark, Inbox),
+            {[Acknowledgement], answered(Now, Peer#{inbox := NewInbox})};
+        false ->
+            {[], Peer}
+    end.
 
 %% The side that started. Where much is missing on either side, a stream comes first.
-reply(Reply, Mark, Theirs, #{context := Ours} = State, Now, #{session := {#{id := Id}, _, _, _}} = Peer) when
-    Theirs =/= none, element(2, Reply) =:= Id
-->
+reply({differ, Id, _, Theirs} = Reply, Mark, #{context := Ours} = State, Now, #{session := {#{id := Id}, _, _, _}} = Peer) ->
     case {muster_overlay_state:missing(Ours, Theirs), muster_overlay_state:missing(Theirs, Ours)} of
         {Here, _} when Here > ?BULK -> {load(State), Peer#{session := none}};
         {_, There} when There > ?BULK -> {nothing([offer(State)], State), failed(Now, Peer)};
         _ -> proceed(Reply, Mark, State, Now, Peer)
     end;
-reply(Reply, Mark, none, State, Now, #{session := {_, _, _, _}} = Peer) ->
+reply(Reply, Mark, State, Now, #{session := {_, _, _, _}} = Peer) ->
     proceed(Reply, Mark, State, Now, Peer);
-reply(_, _, _, State, _, Peer) ->
+reply(_, _, State, _, Peer) ->
     {nothing([], State), Peer}.
 
 proceed(Reply, TheirMark, State, Now, #{session := {Session, Mark, _, _}, inbox := Inbox} = Peer) ->
@@ -308,18 +313,12 @@ proceed(Reply, TheirMark, State, Now, #{session := {Session, Mark, _, _}, inbox 
         {send, Message, Next} ->
             {nothing([{sync, Message, Mark}], State), Peer#{session := {Next, Mark, Now, 0}}};
         {merge, Theirs, Message, Next} ->
-            {Acknowledgement, NewInbox} = muster_crdt_channel:received(TheirMark, Inbox),
-            Outcome = #{
-                send => [{acknowledge, Acknowledgement}, {sync, Message, Mark}],
-                state => muster_lww_map:merge(State, Theirs),
-                keys => all
-            },
-            {Outcome, Peer#{inbox := NewInbox, session := {Next, Mark, Now, 0}}};
-        done when element(1, Reply) =:= in_sync ->
+            Outcome = #{send => [{sync, Message, Mark}], state => muster_lww_map:merge(State, Theirs), keys => all},
+            {Outcome, Peer#{session := {Next, Mark, Now, 0}}};
+        %% Only now the peer's state has come as a whole.
+        done ->
             {Acknowledgement, NewInbox} = muster_crdt_channel:received(TheirMark, Inbox),
             {nothing([{acknowledge, Acknowledgement}], State), (ended(Now, Peer))#{inbox := NewInbox}};
-        done ->
-            {nothing([], State), ended(Now, Peer)};
         restart ->
             {nothing([], State), failed(Now, Peer)};
         ignore ->

@@ -51,6 +51,8 @@
     peers = #{} :: #{id() => #peer{}},
     %% A stream that comes in; and those that go out, by their processes' monitors.
     load = none :: none | {id(), Reference :: term(), Next :: pos_integer(), muster_causal:context(), Heard :: integer()},
+    %% Its chunks that came and are still to be taken in.
+    chunks = queue:new() :: queue:queue({Sequence :: pos_integer(), muster_overlay_load:chunk()}),
     streams = #{} :: #{reference() => {id(), Reference :: term(), pid()}},
     %% States that are being read.
     pins = #{} :: #{reference() => muster_overlay_state:state()},
@@ -82,7 +84,7 @@ schedule(sync, #state{options = #{sync_interval_ms := Ms}}) ->
 
 %% @private
 handle_continue(watch_nodes, S) ->
-    {noreply, watch_nodes(S)}.
+    {noreply, tick(watch_nodes(S))}.
 
 %% @private
 handle_call({put, Key, Data}, _From, #state{options = #{node_id := Self}, overlay = Overlay} = S) ->
@@ -145,6 +147,10 @@ handle_cast(_, S) ->
 %% @private
 handle_info({muster_overlay, ?VERSION, {Name, Node} = From, Body}, S) when is_atom(Name), is_atom(Node) ->
     {noreply, answer_waiters(message({canonical(Name), Node}, From, Body, S))};
+handle_info(take_chunk, S) ->
+    {noreply, answer_waiters(take_chunk(S))};
+handle_info({streamed, Id, Bytes, IsSent}, S) ->
+    {noreply, count_sent(Id, Bytes, IsSent, S)};
 handle_info(sync, S) ->
     schedule(sync, S),
     {noreply, answer_waiters(tick(S))};
@@ -253,8 +259,8 @@ heard_of(Id, From, Now, S) ->
 
 body({load, Reference, Context}, Id, _Now, S) ->
     stream(Id, Reference, Context, S);
-body({chunk, Reference, Sequence, Chunk}, Id, Now, S) ->
-    chunk(Reference, Sequence, Chunk, Id, Now, S);
+body({chunk, Reference, Sequence, Chunk}, Id, _Now, S) ->
+    chunk(Reference, Sequence, Chunk, Id, S);
 body({got, Reference, Sequence}, Id, _Now, #state{streams = Streams} = S) when is_integer(Sequence) ->
     _ = [muster_overlay_load:acknowledged(Pid, Sequence) || {I, R, Pid} <- maps:values(Streams), I =:= Id, R =:= Reference],
     S;
@@ -299,18 +305,19 @@ send_all(Id, Bodies, S) ->
     lists:foldl(fun(Body, Acc) -> send_body(Id, Body, Acc) end, S, Bodies).
 
 send_body(Id, Body, #state{peers = Peers, options = Options} = S) ->
-    #{Id := Peer} = Peers,
-    Sent = lists:all(fun(Address) -> transmit(Address, Body, Options) end, Peer#peer.addresses),
-    Lost = case Sent of true -> 0; false -> 1 end,
-    S#state{
-        peers = Peers#{
-            Id := Peer#peer{
-                sent_messages = Peer#peer.sent_messages + 1,
-                sent_bytes = Peer#peer.sent_bytes + erlang:external_size(Body),
-                lost_messages = Peer#peer.lost_messages + Lost
-            }
-        }
-    }.
+    #{Id := #peer{addresses = Addresses}} = Peers,
+    Sent = [transmit(Address, Body, Options) || Address <- Addresses],
+    count_sent(Id, erlang:external_size(Body), lists:member(true, Sent), S).
+
+count_sent(Id, Bytes, IsSent, #state{peers = Peers} = S) ->
+    case Peers of
+        #{Id := #peer{sent_messages = Messages, sent_bytes = Sum} = Peer} when IsSent ->
+            S#state{peers = Peers#{Id := Peer#peer{sent_messages = Messages + 1, sent_bytes = Sum + Bytes}}};
+        #{Id := #peer{lost_messages = Lost} = Peer} ->
+            S#state{peers = Peers#{Id := Peer#peer{lost_messages = Lost + 1}}};
+        #{} ->
+            S
+    end.
 
 %% Never waits: what a full buffer or a missing connection loses is repeated.
 transmit(Address, Body, #{name := Name, send := direct, comms_manager := none}) ->
@@ -331,20 +338,39 @@ start_load(Id, Now, #state{overlay = #{context := Context}} = S) ->
 is_loading(_Now, #state{load = none}) -> false;
 is_loading(Now, #state{load = {_, _, _, _, Heard}}) -> Now - Heard < ?LOAD_MS.
 
-chunk(Reference, Sequence, Chunk, Id, Now, #state{load = {Id, Reference, Next, Theirs, _}} = S) ->
+%% One is taken in at a time, so that between them others are answered.
+chunk(Reference, Sequence, Chunk, Id, #state{load = {Id, Reference, Next, _, _}, chunks = Chunks} = S) ->
+    Expected = Next + queue:len(Chunks),
     if
-        Sequence =:= Next ->
-            S1 = taken(Chunk, Theirs, S#state{load = {Id, Reference, Next + 1, Theirs, Now}}),
-            send_body(Id, {got, Reference, Sequence}, S1);
+        Sequence =:= Expected ->
+            _ = queue:is_empty(Chunks) andalso (self() ! take_chunk),
+            S#state{chunks = queue:in({Sequence, Chunk}, Chunks)};
         is_integer(Sequence), Sequence < Next ->
             send_body(Id, {got, Reference, Next - 1}, S);
         true ->
             S
     end;
 %% Its end came twice.
-chunk(Reference, Sequence, end_load, Id, _Now, S) when is_integer(Sequence) ->
+chunk(Reference, Sequence, end_load, Id, S) when is_integer(Sequence) ->
     send_body(Id, {got, Reference, Sequence}, S);
-chunk(_, _, _, _, _, S) ->
+chunk(_, _, _, _, S) ->
+    S.
+
+%% A load that was given up has left its last `take_chunk' behind.
+take_chunk(#state{load = {Id, Reference, Next, Theirs, _}, chunks = Chunks} = S) ->
+    case queue:out(Chunks) of
+        {empty, _} ->
+            S;
+        {{value, {Next, Chunk}}, Left} ->
+            _ = queue:is_empty(Left) orelse (self() ! take_chunk),
+            S1 = S#state{load = {Id, Reference, Next + 1, Theirs, now_ms()}, chunks = Left},
+            try taken(Chunk, Theirs, S1) of
+                S2 -> send_body(Id, {got, Reference, Next}, S2)
+            catch
+                error:Reason -> load_ended(Id, refused(Id, Reason, S))
+            end
+    end;
+take_chunk(S) ->
     S.
 
 taken({begin_load, Theirs}, _, #state{load = Load} = S) when is_map(Theirs) ->
@@ -353,10 +379,13 @@ taken({part, _, Entries} = Part, Theirs, #state{overlay = Overlay} = S) ->
     {ok, New} = muster_crdt_delta:join(Overlay, muster_overlay_load:delta(Part, Theirs, Overlay)),
     adopted([Key || {Key, _} <- Entries], New, S);
 taken(end_load, _, #state{load = {Id, _, _, _, _}} = S) ->
-    Now = now_ms(),
-    #state{peers = #{Id := Peer}} = S,
-    Resumed = muster_overlay_peer:resume(Now, Peer#peer.protocol),
-    tick_peer(Id, Now, with_protocol(Id, Resumed, S#state{load = none})).
+    tick_peer(Id, now_ms(), load_ended(Id, S)).
+
+%% What is still different, a session finds.
+load_ended(Id, #state{peers = Peers} = S) ->
+    #{Id := Peer} = Peers,
+    Resumed = muster_overlay_peer:resume(now_ms(), Peer#peer.protocol),
+    with_protocol(Id, Resumed, S#state{load = none, chunks = queue:new()}).
 
 stream(Id, Reference, Context, #state{streams = Streams} = S) when is_map(Context) ->
     Of = [{Monitor, R, Pid} || {Monitor, {I, R, Pid}} <- maps:to_list(Streams), I =:= Id],
@@ -366,8 +395,11 @@ stream(Id, Reference, Context, #state{streams = Streams} = S) when is_map(Contex
         false ->
             lists:foreach(fun({_, _, Pid}) -> exit(Pid, kill) end, Of),
             #state{peers = #{Id := #peer{addresses = Addresses}}, options = Options} = S,
+            Server = self(),
             Send = fun(Sequence, Chunk) ->
-                [transmit(Address, {chunk, Reference, Sequence, Chunk}, Options) || Address <- Addresses]
+                Body = {chunk, Reference, Sequence, Chunk},
+                Sent = [transmit(Address, Body, Options) || Address <- Addresses],
+                Server ! {streamed, Id, erlang:external_size(Body), lists:member(true, Sent)}
             end,
             {Pid, Monitor} = muster_overlay_load:start(self(), Context, Send),
             S#state{streams = Streams#{Monitor => {Id, Reference, Pid}}}
@@ -429,9 +461,9 @@ add_peer({_, Node} = Id, Addresses, How, Now, #state{options = Options, peers = 
     },
     S#state{peers = Peers#{Id => Peer}}.
 
-%% One of two starts.
-patience(Id, Sync, #state{name = Name}) ->
-    case {Name, node()} < Id of
+%% One of two starts. Who has nothing does not wait.
+patience(Id, Sync, #state{name = Name, overlay = Overlay}) ->
+    case {Name, node()} < Id orelse muster_overlay_state:size(Overlay) =:= 0 of
         true -> 0;
         false -> 2 * Sync + 500
     end.
@@ -471,8 +503,7 @@ failed_load(Now, #state{load = {Id, _, _, _, _}} = S) ->
         true ->
             S;
         false ->
-            #state{peers = #{Id := Peer}} = S,
-            with_protocol(Id, muster_overlay_peer:resume(Now, Peer#peer.protocol), S#state{load = none})
+            load_ended(Id, S)
     end;
 failed_load(_, S) ->
     S.

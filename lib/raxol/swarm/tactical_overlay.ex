@@ -184,7 +184,8 @@ defmodule Raxol.Swarm.TacticalOverlay do
 
   @doc "Removes an annotation. `:ok` also if there is none."
   @spec remove_annotation(GenServer.server(), id :: term()) :: :ok
-  def remove_annotation(server \\ __MODULE__, id), do: :muster_overlay.remove_annotation(server, id)
+  def remove_annotation(server \\ __MODULE__, id),
+    do: :muster_overlay.remove_annotation(server, id)
 
   @doc "An annotation, if it is there."
   @spec get_annotation(GenServer.server(), id :: term()) :: {:ok, map()} | :error
