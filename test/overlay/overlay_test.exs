@@ -266,11 +266,12 @@ defmodule Muster.Overlay.OverlayTest do
       start_overlay(node, options)
       big = String.duplicate("x", 20_000)
 
-      for i <- 1..300,
-          do: overlay(node, :update_entity, [rem(i, 10), %{i: i, text: big <> "#{i}"}])
+      eventually(fn ->
+        for i <- 1..10, do: overlay(node, :update_entity, [i, %{now: now(), text: big}])
+        File.exists?(Path.join(dir, "muster_overlay.snapshot"))
+      end)
 
-      eventually(fn -> File.exists?(Path.join(dir, "muster_overlay.snapshot")) end)
-      for i <- 301..310, do: overlay(node, :update_entity, [rem(i, 10), %{i: i, text: big}])
+      for i <- 1..5, do: overlay(node, :update_entity, [i, %{i: i, text: big}])
       before = overlay(node, :export_state)
       stop_overlay(node, :muster_overlay)
       start_overlay(node, options)
