@@ -42,6 +42,19 @@
     refused_messages = 0 :: non_neg_integer()
 }).
 
+%% A stream that comes in, from one peer at a time.
+-record(load, {
+    from :: id(),
+    reference :: reference(),
+    next = 1 :: pos_integer(),
+    %% What the sender has seen.
+    theirs = muster_causal:new() :: muster_causal:context(),
+    started :: integer(),
+    heard :: integer(),
+    %% Chunks that came and are still to be taken in.
+    chunks = queue:new() :: queue:queue({Sequence :: pos_integer(), muster_overlay_load:chunk()})
+}).
+
 -record(state, {
     options :: #{atom() => term()},
     name :: atom(),
@@ -51,10 +64,8 @@
     counts :: muster_overlay_state:counts(),
     recent = muster_crdt_recent:new(muster_overlay_state:new()) :: muster_crdt_recent:recent(),
     peers = #{} :: #{id() => #peer{}},
-    %% A stream that comes in; and those that go out, by their processes' monitors.
-    load = none :: none | {id(), Reference :: term(), Next :: pos_integer(), muster_causal:context(), Heard :: integer()},
-    %% Its chunks that came and are still to be taken in.
-    chunks = queue:new() :: queue:queue({Sequence :: pos_integer(), muster_overlay_load:chunk()}),
+    load = none :: none | #load{},
+    %% Streams that go out, by their processes' monitors.
     streams = #{} :: #{reference() => {id(), Reference :: term(), pid()}},
     %% States that are being read.
     pins = #{} :: #{reference() => muster_overlay_state:state()},
@@ -398,18 +409,20 @@ transmit(Address, Body, #{name := Name, send := Send}) ->
 %% At most one from everybody: this state's context is where it begins.
 start_load(Id, Now, #state{overlay = #{context := Context}} = S) ->
     Reference = make_ref(),
-    send_body(Id, {load, Reference, Context}, S#state{load = {Id, Reference, 1, muster_causal:new(), Now}}).
+    Load = #load{from = Id, reference = Reference, started = Now, heard = Now},
+    send_body(Id, {load, Reference, Context}, S#state{load = Load}).
 
 is_loading(_Now, #state{load = none}) -> false;
-is_loading(Now, #state{load = {_, _, _, _, Heard}}) -> Now - Heard < ?LOAD_MS.
+is_loading(Now, #state{load = #load{heard = Heard}}) -> Now - Heard < ?LOAD_MS.
 
 %% One is taken in at a time, so that between them others are answered.
-chunk(Reference, Sequence, Chunk, Id, #state{load = {Id, Reference, Next, _, _}, chunks = Chunks} = S) ->
+chunk(Reference, Sequence, Chunk, Id, #state{load = #load{from = Id, reference = Reference} = Load} = S) ->
+    #load{next = Next, chunks = Chunks} = Load,
     Expected = Next + queue:len(Chunks),
     if
         Sequence =:= Expected ->
             _ = queue:is_empty(Chunks) andalso (self() ! take_chunk),
-            S#state{chunks = queue:in({Sequence, Chunk}, Chunks)};
+            S#state{load = Load#load{chunks = queue:in({Sequence, Chunk}, Chunks)}};
         is_integer(Sequence), Sequence < Next ->
             send_body(Id, {got, Reference, Next - 1}, S);
         true ->
@@ -421,30 +434,44 @@ chunk(Reference, Sequence, end_load, Id, S) when is_integer(Sequence) ->
 chunk(_, _, _, _, S) ->
     S.
 
-%% A load that was given up has left its last `take_chunk' behind.
-take_chunk(#state{load = {Id, Reference, Next, Theirs, _}, chunks = Chunks} = S) ->
+%% A load that was given up may have left a `take_chunk' behind.
+take_chunk(#state{load = #load{from = Id, reference = Reference, chunks = Chunks} = Load} = S) ->
     case queue:out(Chunks) of
         {empty, _} ->
             S;
         {{value, {Next, Chunk}}, Left} ->
             _ = queue:is_empty(Left) orelse (self() ! take_chunk),
-            S1 = S#state{load = {Id, Reference, Next + 1, Theirs, now_ms()}, chunks = Left},
-            try taken(Chunk, Theirs, S1) of
-                S2 -> send_body(Id, {got, Reference, Next}, S2)
+            try taken(Chunk, S#state{load = Load#load{next = Next + 1, heard = now_ms(), chunks = Left}}) of
+                S1 -> send_body(Id, {got, Reference, Next}, S1)
             catch
-                error:Reason -> load_ended(Id, refused(Id, Reason, S))
+                error:Reason -> load_ended(refused(Id, Reason, S))
             end
     end;
 take_chunk(S) ->
     S.
 
-taken({begin_load, Theirs}, _, #state{load = Load} = S) when is_map(Theirs) ->
-    S#state{load = setelement(4, Load, Theirs)};
-taken({part, _, _} = Part, Theirs, #state{overlay = Overlay} = S) ->
+taken({begin_load, Theirs}, #state{load = Load} = S) when is_map(Theirs) ->
+    S#state{load = Load#load{theirs = Theirs}};
+taken({part, _, _} = Part, #state{load = #load{theirs = Theirs}, overlay = Overlay} = S) ->
     {ok, New} = muster_overlay_state:join(muster_overlay_load:delta(Part, Theirs, Overlay), Overlay),
     adopted(touched(Part, Overlay), New, S);
-taken(end_load, _, #state{load = {Id, _, _, _, _}} = S) ->
-    tick_peer(Id, now_ms(), load_ended(Id, S)).
+taken(end_load, #state{load = #load{from = Id, started = Started}, overlay = Overlay} = S) ->
+    Now = now_ms(),
+    muster_telemetry:execute(
+        [muster, overlay, loaded],
+        #{
+            duration => erlang:convert_time_unit(Now - Started, millisecond, native),
+            entries => muster_overlay_state:size(Overlay)
+        },
+        #{overlay => S#state.name, from => Id}
+    ),
+    tick_peer(Id, Now, load_ended(S)).
+
+%% What is still different, a session finds.
+load_ended(#state{load = #load{from = Id}, peers = Peers} = S) ->
+    #{Id := Peer} = Peers,
+    Resumed = muster_overlay_peer:resume(now_ms(), Peer#peer.protocol),
+    with_protocol(Id, Resumed, S#state{load = none}).
 
 %% Where part of the interval was here already, more may have died than is named.
 touched({part, {_, Lineage, Above, _}, Entries}, #{context := Context}) ->
@@ -452,12 +479,6 @@ touched({part, {_, Lineage, Above, _}, Entries}, #{context := Context}) ->
         true -> [Key || {Key, _} <- Entries];
         false -> all
     end.
-
-%% What is still different, a session finds.
-load_ended(Id, #state{peers = Peers} = S) ->
-    #{Id := Peer} = Peers,
-    Resumed = muster_overlay_peer:resume(now_ms(), Peer#peer.protocol),
-    with_protocol(Id, Resumed, S#state{load = none, chunks = queue:new()}).
 
 stream(Id, Reference, Context, #state{streams = Streams} = S) when is_map(Context) ->
     Of = [{Monitor, R, Pid} || {Monitor, {I, R, Pid}} <- maps:to_list(Streams), I =:= Id],
@@ -570,12 +591,10 @@ tick(#state{peers = Peers} = S) ->
     Now = now_ms(),
     lists:foldl(fun(Id, Acc) -> tick_peer(Id, Now, Acc) end, failed_load(Now, S), maps:keys(Peers)).
 
-failed_load(Now, #state{load = {Id, _, _, _, _}} = S) ->
+failed_load(Now, #state{load = #load{}} = S) ->
     case is_loading(Now, S) of
-        true ->
-            S;
-        false ->
-            load_ended(Id, S)
+        true -> S;
+        false -> load_ended(S)
     end;
 failed_load(_, S) ->
     S.
@@ -599,12 +618,14 @@ tick_peer(Id, Now, #state{peers = Peers, overlay = Overlay, version = Version, o
     end.
 
 away(Id, #peer{listed = given, protocol = Protocol}, S) ->
-    with_protocol(Id, muster_overlay_peer:forget_base(Protocol), S);
-away(Id, _, #state{peers = Peers, load = Load} = S) ->
-    case Load of
-        {Id, _, _, _, _} -> S;
-        _ -> S#state{peers = maps:remove(Id, Peers)}
-    end.
+    case muster_overlay_peer:is_based(Protocol) of
+        true -> with_protocol(Id, muster_overlay_peer:forget_base(Protocol), S);
+        false -> S
+    end;
+away(Id, _, #state{load = #load{from = Id}} = S) ->
+    S;
+away(Id, _, #state{peers = Peers} = S) ->
+    S#state{peers = maps:remove(Id, Peers)}.
 
 %%% Waiting
 
