@@ -102,7 +102,8 @@ history(Commands) ->
     settles(World#{network := []}).
 
 fresh() ->
-    #{now => 0, network => [], saved => #{}, nodes => maps:from_list([{N, node_of(N, muster_overlay_state:new())} || N <- ?NODES])}.
+    Nodes = [{N, node_of(N, muster_overlay_state:new())} || N <- ?NODES],
+    #{now => 0, network => [], saved => #{}, nodes => maps:from_list(Nodes)}.
 
 node_of(Name, State) ->
     #{
@@ -113,7 +114,8 @@ node_of(Name, State) ->
     }.
 
 run({put, Name, Kind, Id}, #{now := Now} = World) ->
-    change(Name, fun(S) -> element(2, muster_overlay_state:put({Kind, Id}, #{id => Id, at => Now}, Name, S)) end, World);
+    Data = #{id => Id, at => Now},
+    change(Name, fun(S) -> element(2, muster_overlay_state:put({Kind, Id}, Data, Name, S)) end, World);
 run({remove, Name, Id}, World) ->
     Remove = fun(S) ->
         case muster_overlay_state:remove({waypoint, Id}, S) of
