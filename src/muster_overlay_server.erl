@@ -16,6 +16,8 @@
 %% Without a chunk for so long a load has failed.
 -define(LOAD_MS, 5000).
 -define(LOG_EVERY_MS, 1000).
+%% After a failure of the disk.
+-define(REOPEN_MS, 5000).
 -define(LOG_META, #{domain => [muster]}).
 %% Erlang's and Elixir's default names mean the same overlay.
 -define(DEFAULT_NAMES, [muster_overlay, 'Elixir.Raxol.Swarm.TacticalOverlay']).
@@ -47,7 +49,7 @@
     %% Counts the changes of the state.
     version = 0 :: non_neg_integer(),
     counts :: muster_overlay_state:counts(),
-    recent = muster_overlay_recent:new() :: muster_overlay_recent:recent(),
+    recent = muster_crdt_recent:new(muster_overlay_state:new()) :: muster_crdt_recent:recent(),
     peers = #{} :: #{id() => #peer{}},
     %% A stream that comes in; and those that go out, by their processes' monitors.
     load = none :: none | {id(), Reference :: term(), Next :: pos_integer(), muster_causal:context(), Heard :: integer()},
@@ -58,6 +60,7 @@
     pins = #{} :: #{reference() => muster_overlay_state:state()},
     waiters = [] :: [{gen_server:from(), Version :: non_neg_integer(), Timer :: reference()}],
     node_monitor :: reference() | undefined,
+    store = none :: none | muster_overlay_store:store(),
     logged = none :: none | integer(),
     subscribers = muster_subscribers:new() :: muster_subscribers:subscribers()
 }).
@@ -66,12 +69,30 @@
 init(#{name := Name, peers := Peers} = Options) ->
     process_flag(trap_exit, true),
     ok = net_kernel:monitor_nodes(true),
-    S = restored(#state{options = Options, name = canonical(Name), counts = #{}}),
-    schedule(sync, S),
-    {ok, listed(Peers, given, S), {continue, watch_nodes}}.
+    case restored(#state{options = Options, name = canonical(Name), counts = #{}}) of
+        {ok, #state{overlay = Overlay} = S} ->
+            schedule(sync, S),
+            {ok, listed(Peers, given, S#state{counts = muster_overlay_state:counts(Overlay)}), {continue, watch_nodes}};
+        {error, Reason} ->
+            {stop, Reason}
+    end.
 
-restored(#state{overlay = Overlay} = S) ->
-    S#state{counts = muster_overlay_state:counts(Overlay)}.
+restored(#state{options = #{data_dir := undefined}} = S) ->
+    {ok, S};
+restored(#state{options = #{data_dir := Directory}, name = Name} = S) ->
+    case muster_overlay_files:base(Directory, Name) of
+        {ok, Base} ->
+            Overlay = muster_overlay_files:restore(Base),
+            stored_in(Base, S#state{overlay = Overlay, recent = muster_crdt_recent:new(Overlay)});
+        {error, Reason} ->
+            {error, {data_dir, Directory, Reason}}
+    end.
+
+stored_in(Base, #state{options = #{data_dir := Directory}, overlay = Overlay} = S) ->
+    case muster_overlay_store:open(Base, Overlay) of
+        {ok, Store} -> {ok, S#state{store = Store}};
+        {error, Reason} -> {error, {data_dir, Directory, Reason}}
+    end.
 
 canonical(Name) ->
     case lists:member(Name, ?DEFAULT_NAMES) of
@@ -89,11 +110,11 @@ handle_continue(watch_nodes, S) ->
 %% @private
 handle_call({put, Key, Data}, _From, #state{options = #{node_id := Self}, overlay = Overlay} = S) ->
     {Change, New} = muster_overlay_state:put(Key, own(Key, Data, Self), Self, Overlay),
-    {reply, ok, changed([Key], [Change], New, S)};
+    {reply, ok, changed([Change], New, S)};
 handle_call({remove, Key}, _From, #state{overlay = Overlay} = S) ->
     case muster_overlay_state:remove(Key, Overlay) of
         unchanged -> {reply, ok, S};
-        {Change, New} -> {reply, ok, changed([Key], [Change], New, S)}
+        {Change, New} -> {reply, ok, changed([Change], New, S)}
     end;
 handle_call({find, Key}, _From, #state{overlay = Overlay} = S) ->
     {reply, muster_overlay_state:find(Key, Overlay), S};
@@ -153,7 +174,18 @@ handle_info({streamed, Id, Bytes, IsSent}, S) ->
     {noreply, count_sent(Id, Bytes, IsSent, S)};
 handle_info(sync, S) ->
     schedule(sync, S),
-    {noreply, answer_waiters(tick(S))};
+    {noreply, answer_waiters(tick(flush(S)))};
+handle_info({stored, Writer}, #state{store = Store} = S) when Store =/= none ->
+    {noreply, S#state{store = muster_overlay_store:stored(Writer, Store)}};
+handle_info(reopen_store, #state{store = none} = S) ->
+    {noreply, reopened(S)};
+handle_info({'EXIT', _, normal}, S) ->
+    {noreply, S};
+handle_info({'EXIT', Pid, Reason}, #state{store = Store} = S) ->
+    case muster_overlay_store:is_writer(Pid, Store) of
+        true -> {noreply, not_stored(Reason, S)};
+        false -> {stop, Reason, S}
+    end;
 handle_info({await_sync_timeout, From}, #state{waiters = Waiters} = S) ->
     case lists:keytake(From, 1, Waiters) of
         {value, {_, Version, _}, Others} ->
@@ -193,24 +225,57 @@ forget(Monitor, Pid, Subscribers) ->
     end.
 
 %% @private
-terminate(_Reason, _S) ->
-    ok.
+terminate(_Reason, #state{store = none}) ->
+    ok;
+terminate(_Reason, #state{store = Store, overlay = Overlay}) ->
+    muster_overlay_store:close(Overlay, Store).
 
 %%% The state
 
 %% Tells a change, once it has happened.
-changed(Keys, Changes, New, #state{overlay = Old, recent = Recent, counts = Counts, version = Version} = S) ->
+changed(Changes, New, #state{counts = Counts, version = Version} = S) ->
     _ = map_size(S#state.subscribers) > 0 andalso
         lists:foreach(
             fun(Event) -> muster_subscribers:tell({overlay_event, Event}, S#state.subscribers) end,
             muster_overlay_events:events(Changes)
         ),
-    S#state{
+    kept(length(Changes), S#state{
         overlay = New,
         version = Version + 1,
-        recent = muster_overlay_recent:add(Keys, {Old, New}, Recent),
         counts = muster_overlay_state:apply_to_counts(Changes, Counts)
-    }.
+    }).
+
+kept(_, #state{store = none} = S) ->
+    S;
+kept(N, #state{store = Store} = S) ->
+    Changed = muster_overlay_store:changed(N, Store),
+    case muster_overlay_store:is_full(Changed) of
+        true -> flush(S#state{store = Changed});
+        false -> S#state{store = Changed}
+    end.
+
+flush(#state{store = none} = S) ->
+    S;
+flush(#state{store = Store, overlay = Overlay} = S) ->
+    S#state{store = muster_overlay_store:flush(Overlay, Store)}.
+
+%% The disk was full, or worse. What was not written is what has changed since the last reading.
+reopened(#state{options = #{data_dir := Directory}, name = Name} = S) ->
+    case muster_overlay_files:base(Directory, Name) of
+        {ok, Base} ->
+            Written = muster_overlay_files:restore(Base),
+            case stored_in(Base, S#state{overlay = Written}) of
+                {ok, #state{store = Store}} -> flush(S#state{store = Store});
+                {error, Reason} -> not_stored(Reason, S)
+            end;
+        {error, Reason} ->
+            not_stored(Reason, S)
+    end.
+
+not_stored(Reason, S) ->
+    ?LOG_ERROR("overlay ~tp: its state cannot be written: ~tP", [S#state.name, Reason, 8], ?LOG_META),
+    erlang:send_after(?REOPEN_MS, self(), reopen_store),
+    S#state{store = none}.
 
 %% Takes over what a peer's message made of the state, if all of it is what an overlay holds.
 adopted(none, _New, S) ->
@@ -223,7 +288,7 @@ adopted(Keys, New, #state{overlay = Old} = S) ->
             Touched = muster_overlay_state:touched(Keys, Old, New),
             Changes = muster_overlay_state:changes(Touched, Old, New),
             ok = muster_overlay_state:check(Changes),
-            changed(Touched, Changes, New, S)
+            changed(Changes, New, S)
     end.
 
 received(From, What, How, #state{overlay = Old} = S) ->
@@ -269,7 +334,7 @@ body(Body, Id, Now, #state{peers = Peers, overlay = Overlay, version = Version, 
     Loading = is_loading(Now, S),
     {#{send := Bodies, state := New, keys := Keys} = Outcome, Protocol} =
         muster_overlay_peer:handle(Body, {Overlay, Version, Recent, Loading}, Now, Peer#peer.protocol),
-    S1 = adopted(Keys, New, S),
+    S1 = adopted(Keys, New, S#state{recent = maps:get(recent, Outcome, Recent)}),
     S2 = send_all(Id, Bodies, with_protocol(Id, Protocol, S1)),
     case Outcome of
         #{load := true} when not Loading -> start_load(Id, Now, S2);
@@ -375,11 +440,18 @@ take_chunk(S) ->
 
 taken({begin_load, Theirs}, _, #state{load = Load} = S) when is_map(Theirs) ->
     S#state{load = setelement(4, Load, Theirs)};
-taken({part, _, Entries} = Part, Theirs, #state{overlay = Overlay} = S) ->
-    {ok, New} = muster_crdt_delta:join(Overlay, muster_overlay_load:delta(Part, Theirs, Overlay)),
-    adopted([Key || {Key, _} <- Entries], New, S);
+taken({part, _, _} = Part, Theirs, #state{overlay = Overlay} = S) ->
+    {ok, New} = muster_overlay_state:join(muster_overlay_load:delta(Part, Theirs, Overlay), Overlay),
+    adopted(touched(Part, Overlay), New, S);
 taken(end_load, _, #state{load = {Id, _, _, _, _}} = S) ->
     tick_peer(Id, now_ms(), load_ended(Id, S)).
+
+%% Where part of the interval was here already, more may have died than is named.
+touched({part, {_, Lineage, Above, _}, Entries}, #{context := Context}) ->
+    case maps:get(Lineage, muster_causal:counters(Context), 0) =< Above of
+        true -> [Key || {Key, _} <- Entries];
+        false -> all
+    end.
 
 %% What is still different, a session finds.
 load_ended(Id, #state{peers = Peers} = S) ->
