@@ -219,7 +219,12 @@ defmodule Muster.Overlay.OverlayTest do
   end
 
   describe "with a data directory" do
-    @describetag :tmp_dir
+    setup do
+      dir = Path.join(System.tmp_dir!(), unique_name("muster_overlay"))
+      File.mkdir_p!(dir)
+      on_exit(fn -> File.rm_rf!(dir) end)
+      %{tmp_dir: dir}
+    end
 
     test "the state survives a restart of the whole cluster, and is added to after it", %{
       tmp_dir: dir
