@@ -29,6 +29,11 @@ defmodule Muster.Overlay.OverlayTest do
     assert unit.node == a.node
     assert_in_delta unit.last_updated, System.system_time(:millisecond), 60_000
 
+    # Peers that are given come and go beside the monitor's.
+    overlay(a, :set_peers, [[b.node, :elsewhere@nowhere]])
+    assert overlay(a, :get_overlay_state).peers == Enum.sort([b.node, :elsewhere@nowhere])
+    overlay(a, :set_peers, [[]])
+
     overlay(a, :remove_waypoint, ["wp_alpha"])
     elixir.(:remove_entity, [:unit_1])
     elixir.(:remove_annotation, ["n1"])
