@@ -53,7 +53,7 @@ logs(Base) ->
 header() ->
     ?HEADER.
 
--spec record(term()) -> iodata().
+-spec record(term()) -> [binary()].
 record(Term) ->
     Payload = term_to_binary(Term),
     [<<(byte_size(Payload)):32, (erlang:crc32(Payload)):32>>, Payload].

@@ -41,6 +41,7 @@
     failures := non_neg_integer(),
     answering := none | {Id :: term(), muster_crdt_sync:peer_session(), mark()}
 }.
+-type here() :: {state(), Version :: non_neg_integer(), muster_crdt_recent:recent(), Loading :: boolean()}.
 %% What came of a message: bodies to be sent, whether keys may have changed (which ones, the states tell),
 %% and whether to ask the peer for a stream.
 -type outcome() :: #{
@@ -204,8 +205,7 @@ offer(#{context := Context}) ->
 %%% A message from the peer
 
 %% `loading' says that a stream is coming from another peer, so that this is no time for a session.
--spec handle(body(), {state(), Version :: non_neg_integer(), muster_crdt_recent:recent(), Loading :: boolean()}, ms(), peer()) ->
-    {outcome(), peer()}.
+-spec handle(body(), here(), ms(), peer()) -> {outcome(), peer()}.
 handle({update, {update, Incarnation, _, _, _} = Update}, {State, _, Recent, _}, _Now, #{inbox := Inbox} = Peer) ->
     case muster_crdt_channel:deliver(Update, State, Inbox, Recent) of
         {ok, Acknowledgement, Joined, NewInbox, NewRecent} ->
@@ -300,7 +300,13 @@ taken(Answering, Mark, Now, #{inbox := Inbox} = Peer) ->
     end.
 
 %% The side that started. Where much is missing on either side, a stream comes first.
-reply({differ, Id, _, Theirs} = Reply, Mark, #{context := Ours} = State, Now, #{session := {#{id := Id}, _, _, _}} = Peer) ->
+reply(
+    {differ, Id, _, Theirs} = Reply,
+    Mark,
+    #{context := Ours} = State,
+    Now,
+    #{session := {#{id := Id}, _, _, _}} = Peer
+) ->
     case {muster_overlay_state:missing(Ours, Theirs), muster_overlay_state:missing(Theirs, Ours)} of
         {Here, _} when Here > ?BULK -> {load(State), Peer#{session := none}};
         {_, There} when There > ?BULK -> {nothing([offer(State)], State), failed(Now, Peer)};

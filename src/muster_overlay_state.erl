@@ -130,8 +130,16 @@ counts(#{root := Root}) ->
 missing(Same, Same) ->
     0;
 missing(Ours, Theirs) ->
-    Seen = muster_causal:counters(Ours),
-    lists:sum([max(0, N - maps:get(Lineage, Seen, 0)) || {_, Lineage, N} <- muster_causal:entries(Theirs)]).
+    missing(muster_causal:entries(Theirs), muster_causal:counters(Ours), 0).
+
+missing([{_, Lineage, N} | Entries], Seen, Sum) ->
+    case Seen of
+        #{Lineage := Known} when Known >= N -> missing(Entries, Seen, Sum);
+        #{Lineage := Known} -> missing(Entries, Seen, Sum + N - Known);
+        #{} -> missing(Entries, Seen, Sum + N)
+    end;
+missing([], _Seen, Sum) ->
+    Sum.
 
 %%% Reading it all, in pieces
 
@@ -152,7 +160,10 @@ piece(Path, #{root := Root}) ->
 %% What is at a path, of some kinds.
 -spec read([kind()], muster_trie:path(), state()) -> [{key(), encoded()}].
 read(Kinds, Path, State) ->
-    [{Key, datum(Siblings, Key, State)} || {{Kind, _} = Key, Siblings} <- piece(Path, State), lists:member(Kind, Kinds)].
+    [
+        {Key, datum(Siblings, Key, State)}
+     || {{Kind, _} = Key, Siblings} <- piece(Path, State), lists:member(Kind, Kinds)
+    ].
 
 datum([{_, _, _, Encoded}], _Key, _State) -> Encoded;
 datum(_, Key, State) -> find(Key, State).

@@ -29,6 +29,11 @@ defmodule Muster.Overlay.OverlayTest do
     assert unit.node == a.node
     assert_in_delta unit.last_updated, System.system_time(:millisecond), 60_000
 
+    # Peers that are given come and go beside the monitor's.
+    overlay(a, :set_peers, [[b.node, :elsewhere@nowhere]])
+    assert overlay(a, :get_overlay_state).peers == Enum.sort([b.node, :elsewhere@nowhere])
+    overlay(a, :set_peers, [[]])
+
     overlay(a, :remove_waypoint, ["wp_alpha"])
     elixir.(:remove_entity, [:unit_1])
     elixir.(:remove_annotation, ["n1"])
@@ -219,7 +224,12 @@ defmodule Muster.Overlay.OverlayTest do
   end
 
   describe "with a data directory" do
-    @describetag :tmp_dir
+    setup do
+      dir = Path.join(System.tmp_dir!(), unique_name("muster_overlay"))
+      File.mkdir_p!(dir)
+      on_exit(fn -> File.rm_rf!(dir) end)
+      %{tmp_dir: dir}
+    end
 
     test "the state survives a restart of the whole cluster, and is added to after it", %{
       tmp_dir: dir
@@ -266,11 +276,12 @@ defmodule Muster.Overlay.OverlayTest do
       start_overlay(node, options)
       big = String.duplicate("x", 20_000)
 
-      for i <- 1..300,
-          do: overlay(node, :update_entity, [rem(i, 10), %{i: i, text: big <> "#{i}"}])
+      eventually(fn ->
+        for i <- 1..10, do: overlay(node, :update_entity, [i, %{now: now(), text: big}])
+        File.exists?(Path.join(dir, "muster_overlay.snapshot"))
+      end)
 
-      eventually(fn -> File.exists?(Path.join(dir, "muster_overlay.snapshot")) end)
-      for i <- 301..310, do: overlay(node, :update_entity, [rem(i, 10), %{i: i, text: big}])
+      for i <- 1..5, do: overlay(node, :update_entity, [i, %{i: i, text: big}])
       before = overlay(node, :export_state)
       stop_overlay(node, :muster_overlay)
       start_overlay(node, options)
