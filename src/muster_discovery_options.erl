@@ -4,7 +4,7 @@
 %% table's word alone; here is only what a strategy cannot do without.
 -module(muster_discovery_options).
 
--export([read/2, argument/2, metadata/1, metadata/2]).
+-export([read/2, names/0, argument/2, metadata/1, metadata/2]).
 
 -export_type([config/0, topology/0]).
 
@@ -68,12 +68,19 @@ table(DefaultName) ->
         hold_limit_ms => muster_options:integer(600000, {0, 86400000}, "milliseconds"),
         check_interval => muster_options:integer(5000, Ms, "milliseconds"),
         consult => {true, fun is_boolean/1, <<"true or false">>},
+        telemetry_prefix =>
+            {[muster, discovery], fun is_prefix/1, <<"a list of 1 to 16 atoms">>},
         metadata =>
             {#{}, fun(M) -> element(1, metadata(M)) =:= ok end,
                 <<"a map of texts, at most 800 bytes as a term">>},
         capabilities =>
             {[], fun is_capabilities/1, <<"a list of texts, at most 100 bytes in all">>}
     }.
+
+%% @doc The options of an instance; any other is its strategy's.
+-spec names() -> [atom()].
+names() ->
+    maps:keys(table(undefined)).
 
 %% @doc Options as a property list or a map.
 -spec read(term(), atom()) -> {ok, config()} | {error, muster_options:invalid()}.
@@ -348,6 +355,11 @@ is_capabilities(List) ->
     catch
         _:_ -> false
     end.
+
+is_prefix(Prefix) when length(Prefix) >= 1, length(Prefix) =< 16 ->
+    lists:all(fun is_atom/1, Prefix);
+is_prefix(_) ->
+    false.
 
 is_name({via, Module, _}) -> is_atom(Module);
 is_name({global, _}) -> true;

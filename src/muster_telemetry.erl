@@ -19,6 +19,7 @@
 %% <li>`[muster, discovery, peer_up]', `peer_update', `peer_down': measurements `#{system_time}',
 %%     metadata `#{server, node, metadata}', `reason' instead of `metadata' with the last.</li>
 %% </ul>
+%% With discovery's option `telemetry_prefix' another list stands for `[muster, discovery]'.
 -module(muster_telemetry).
 
 -export([load/0, execute/3]).
