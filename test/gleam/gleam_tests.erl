@@ -419,7 +419,7 @@ leader() ->
         {error, <<_, _/binary>>} = call(First, ?LEADER, transfer, [Of, <<>>]),
         nil = call(Second, ?LEADER, send, [OfSecond, {word, <<"end">>}]),
         ?eventually(lists:member(terminated, told(Second, group))),
-        false = call(Second, ?LEADER, is_leader, [OfSecond])
+        ?eventually(not call(Second, ?LEADER, is_leader, [OfSecond]))
     end).
 
 topology() ->
@@ -548,6 +548,7 @@ start_node() ->
         ]
     }),
     {ok, _} = peer:call(Peer, application, ensure_all_started, [muster]),
+    ?MODULE = peer:call(Peer, ?MODULE, keep, [ets, new, [?MODULE, [named_table, public]]]),
     {Peer, Node}.
 
 stop_node({Peer, _}) ->
@@ -588,26 +589,15 @@ keep(Module, Function, Args) ->
     end.
 
 record(Key, Event, Result) ->
-    _ = ensure_table(),
     ets:insert(?MODULE, {{Key, erlang:unique_integer([monotonic])}, Event}),
     Result.
 
 recorded(Key) ->
-    _ = ensure_table(),
     [Event || {_, Event} <- lists:sort(ets:match_object(?MODULE, {{Key, '_'}, '_'}))].
-
-ensure_table() ->
-    case ets:whereis(?MODULE) of
-        undefined ->
-            keep(ets, new, [?MODULE, [named_table, public]]);
-        Table ->
-            Table
-    end.
 
 %% Subscribes a callback that does not behave.
 break(Name, How) ->
     {ok, Handle} = ?ADAPTER:handle(atom_to_binary(Name, utf8)),
-    _ = ensure_table(),
     Callback = fun(Event) ->
         record(How, Event, nil),
         case How of
@@ -626,7 +616,6 @@ break(Name, How) ->
 
 %% A module `telemetry' that remembers what it is called with.
 telemetry(start) ->
-    _ = ensure_table(),
     Forms = [
         {attribute, 1, module, telemetry},
         {attribute, 1, export, [{execute, 3}]},
