@@ -307,9 +307,10 @@ value(_, Value) when is_tuple(Value) ->
 value(_, _) ->
     throw(odd).
 
+%% The user's own word, and one of few.
 choice(Text) ->
     try
-        binary_to_existing_atom(Text, utf8)
+        binary_to_atom(Text, utf8)
     catch
         error:_ -> Text
     end.

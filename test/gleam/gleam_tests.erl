@@ -287,7 +287,8 @@ failing_backends() ->
             ?ADAPTERS:dns(<<"app.example.test.">>, <<"app">>, Silent),
             ?ADAPTERS:kubernetes_dns(<<"web">>, <<"app">>, Silent),
             ?ADAPTERS:kubernetes(<<"app=web">>, <<"app">>, [
-                {text, <<"kubernetes_master">>, <<"127.0.0.1:1">>}, {text, <<"kubernetes_namespace">>, <<"default">>}
+                {text, <<"kubernetes_master">>, <<"127.0.0.1:1">>}, {text, <<"kubernetes_namespace">>, <<"default">>},
+                {text, <<"kubernetes_ip_lookup_mode">>, <<"pods">>}, {text, <<"mode">>, <<"hostname">>}
             ]),
             ?ADAPTERS:tailscale(<<"app">>, [{text, <<"command">>, <<"/no/such/tailscale">>}]),
             ?ADAPTERS:hosts_file([{text, <<"path">>, <<"/no/such/file">>}])
