@@ -60,7 +60,7 @@ handle_cast(_, S) ->
 
 handle_info({muster_discovery, Event}, #state{source = {muster_discovery, _}, memory = Memory} = S) ->
     {noreply, told(muster_peer_memory:event(Event, Memory), S)};
-handle_info({swarm_event, Event}, S) ->
+handle_info({Tag, Event}, S) when Tag =:= swarm_event; Tag =:= overlay_event; Tag =:= swarm_msg ->
     {noreply, run(enqueue([Event], S))};
 handle_info({'DOWN', Call, process, _, Reason}, #state{running = Call} = S) ->
     _ = failed(Reason, S),
@@ -97,8 +97,11 @@ subscribe(#state{source = {Module, Server}} = S) ->
 subscribe(muster_discovery, Server) ->
     muster_discovery:subscribe_to_peers(Server);
 subscribe(Module, Server) ->
-    ok = Module:subscribe(Server),
-    [].
+    case Module:subscribe(Server) of
+        ok -> [];
+        %% A comms manager that receives nothing.
+        {error, no_receiver} -> exit(no_receiver)
+    end.
 
 server_lost(#state{source = {muster_discovery, _}, memory = Memory} = S) ->
     %% First the subscription, then the list: nobody goes unnoticed in between.

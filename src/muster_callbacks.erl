@@ -27,8 +27,10 @@
 -export_type([id/0, source/0, callback/0]).
 
 -type id() :: binary().
--type source() :: {muster_discovery | muster_node_monitor | muster_topology, atom() | pid()}.
-%% The module, and the server's name or pid.
+-type source() :: {
+    muster_discovery | muster_node_monitor | muster_topology | muster_overlay | muster_comms, atom() | pid()
+}.
+%% The module, and the server's name or pid. Of `muster_comms' the function gets each message.
 -type callback() :: fun((Event :: term()) -> term()).
 
 %% @doc Has the function called for each event from now on. `{error, not_running}': there is no such server

@@ -21,6 +21,8 @@
     topology_promote/3, topology_request_role/2, topology_node_left/2, topology_subscribe/2
 ]).
 -export([lww_map_get/2]).
+%% For the other modules of this face.
+-export([start/3, away/3, subscribe/3, existing/1, is_text/1, node_text/1]).
 
 -define(INTERVAL_MIN, 100).
 -define(INTERVAL_MAX, 86400000).
@@ -238,7 +240,7 @@ running(Name, Function, Failed) ->
 %%% The node monitor
 
 node_monitor_start(Options) ->
-    start(muster_node_monitor, lists:map(fun monitor_option/1, Options)).
+    start(muster_node_monitor, Options, fun monitor_option/1).
 
 monitor_option(never_forget) -> {forget_after_ms, infinity};
 monitor_option(Option) -> Option.
@@ -272,7 +274,7 @@ health(#{node := Node, status := Status, rtt_history := History, avg_rtt_ms := A
 %%% The topology
 
 topology_start(Options) ->
-    start(muster_topology, lists:map(fun topology_option/1, Options)).
+    start(muster_topology, Options, fun topology_option/1).
 
 topology_option({node_monitor, Name}) -> {node_monitor, atom(Name)};
 topology_option(Option) -> Option.
@@ -326,12 +328,13 @@ topology(Name, Function) ->
 
 %%% What they share
 
-start(Module, Options) ->
+%% A server of muster, with its options as Gleam has them and what makes them Erlang's.
+start(Module, Options, Function) ->
     try
         Read = [
             case Option of
                 {name, Name} -> {name, atom(Name)};
-                _ -> Option
+                _ -> Function(Option)
             end
          || Option <- Options
         ],
@@ -385,6 +388,9 @@ existing(Text) ->
     catch
         error:_ -> ''
     end.
+
+is_text(Term) ->
+    is_binary(Term) andalso is_list(unicode:characters_to_list(Term)).
 
 node_text(Atom) ->
     atom_to_binary(Atom, utf8).

@@ -20,6 +20,8 @@
 -define(LEADER, 'muster@leader').
 -define(MONITOR, 'muster@node_monitor').
 -define(TOPOLOGY, 'muster@topology').
+-define(OVERLAY, 'muster@overlay').
+-define(COMMS, 'muster@comms').
 -define(DEADLINE_MS, 60000).
 
 main() ->
@@ -75,6 +77,8 @@ cluster_tests() ->
         {"what is not running says so", fun not_running/0},
         {"a leader group of two", fun leader/0},
         {"the topology: a commander, roles, events", fun topology/0},
+        {"the overlay: entities, waypoints, annotations, events", fun overlay/0},
+        {"messages by priority", fun comms/0},
         {"the node monitor: health, events", fun node_monitor/0}
     ].
 
@@ -288,7 +292,7 @@ failing_backends() ->
             ?ADAPTERS:kubernetes_dns(<<"web">>, <<"app">>, Silent),
             ?ADAPTERS:kubernetes(<<"app=web">>, <<"app">>, [
                 {text, <<"kubernetes_master">>, <<"127.0.0.1:1">>}, {text, <<"kubernetes_namespace">>, <<"default">>},
-                {text, <<"kubernetes_ip_lookup_mode">>, <<"pods">>}, {text, <<"mode">>, <<"hostname">>}
+                {text, <<"kubernetes_ip_lookup_mode">>, <<"pods">>}, {text, <<"mode">>, <<"ip">>}
             ]),
             ?ADAPTERS:tailscale(<<"app">>, [{text, <<"command">>, <<"/no/such/tailscale">>}]),
             ?ADAPTERS:hosts_file([{text, <<"path">>, <<"/no/such/file">>}])
@@ -444,6 +448,78 @@ topology() ->
         )),
         ?eventually(lists:member({role_changed, Commander, {some, wingmate}}, told(A, topology))),
         ?eventually(Ask(B, get_commander, []) =:= {ok, Other})
+    end).
+
+overlay() ->
+    with_nodes(2, fun([A, B] = Nodes) ->
+        connect(A, B),
+        lists:foreach(
+            fun({N, Other}) ->
+                Options = [{sync_interval_ms, 50}, {peers, [name(Other)]}],
+                {ok, _} = call(N, ?MODULE, keep, [?OVERLAY, start_link, [Options]])
+            end,
+            [{A, B}, {B, A}]
+        ),
+        Overlay = ?OVERLAY:named(<<"muster_overlay">>),
+        Ask = fun(N, Function, Args) -> call(N, ?OVERLAY, Function, [Overlay | Args]) end,
+        {ok, _} = Ask(B, subscribe, [fun_recording(overlay)]),
+        Data = #{<<"status">> => <<"active">>},
+        Name = name(A),
+        {ok, nil} = Ask(A, update_entity, [<<"unit 1">>, Data]),
+        {ok, nil} = Ask(A, add_waypoint, [<<"wp">>, Data]),
+        {ok, nil} = Ask(A, add_annotation, [<<"note">>, Data]),
+        %% Written by a member that knows no texts.
+        ok = call(A, muster_overlay, update_entity, [unit_2, #{status => active}]),
+        ok = call(A, muster_overlay, add_waypoint, [#{id => 7}]),
+        ?eventually(Ask(A, await_sync, [10000]) =:= {ok, nil}),
+        [
+            begin
+                {ok, {entity, <<"unit 1">>, Name, At, Data}} = Ask(N, get_entity, [<<"unit 1">>]),
+                true = is_integer(At),
+                ?eventually([{entity, <<"unit 1">>, Name, At, Data}] =:= Ask(N, get_all_entities, [])),
+                ?eventually({ok, {waypoint, <<"wp">>, Data}} =:= Ask(N, get_waypoint, [<<"wp">>])),
+                [{waypoint, <<"wp">>, Data}] = Ask(N, get_all_waypoints, []),
+                ?eventually({ok, Data} =:= Ask(N, get_annotation, [<<"note">>]))
+            end
+         || N <- Nodes
+        ],
+        {error, nil} = Ask(B, get_entity, [<<"nobody">>]),
+        {ok, nil} = Ask(B, remove_entity, [<<"unit 1">>]),
+        {ok, nil} = Ask(B, remove_waypoint, [<<"wp">>]),
+        {ok, nil} = Ask(B, remove_annotation, [<<"note">>]),
+        ?eventually(length(told(B, overlay)) >= 6),
+        Kinds = [element(1, E) || E <- told(B, overlay)],
+        [entity_updated, annotation_added, waypoint_added] -- Kinds =:= [] orelse error(Kinds),
+        [entity_removed, waypoint_removed, annotation_removed] = lists:nthtail(3, Kinds),
+        [true = is_binary(element(2, E)) || E <- lists:nthtail(3, told(B, overlay))],
+        ?eventually(Ask(A, get_all_entities, []) =:= []),
+        {error, not_running} = call(A, ?OVERLAY, update_entity, [?OVERLAY:named(<<"nobody">>), <<"x">>, Data]),
+        {error, Text} = call(A, ?OVERLAY, start_link, [[{sync_interval_ms, 1}]]),
+        {_, _} = binary:match(Text, <<"sync_interval_ms">>)
+    end).
+
+comms() ->
+    with_nodes(2, fun([A, B] = Nodes) ->
+        connect(A, B),
+        [{ok, _} = call(N, ?MODULE, keep, [?COMMS, start_link, [[]]]) || N <- Nodes],
+        Comms = ?COMMS:named(<<"muster_comms">>),
+        {ok, _} = call(B, ?COMMS, subscribe, [Comms, fun_recording(comms)]),
+        [{ok, nil} = call(A, ?COMMS, send, [Comms, name(B), P, P]) || P <- [critical, high, normal, low]],
+        %% Not of Gleam's.
+        ok = call(A, muster_comms, send_msg, [element(2, B), stray]),
+        {ok, nil} = call(A, ?COMMS, send, [Comms, name(B), last, critical]),
+        ?eventually(lists:member(last, told(B, comms)) andalso length(told(B, comms)) =:= 5),
+        [critical, high, last, low, normal] = lists:sort(told(B, comms)),
+        {error, not_connected} = call(A, ?COMMS, send, [Comms, <<"nobody@nowhere">>, x, normal]),
+        {error, not_running} = call(A, ?COMMS, send, [?COMMS:named(<<"nobody">>), name(B), x, normal]),
+        good = call(A, ?COMMS, get_link_quality, [Comms, name(B)]),
+        nil = call(A, ?COMMS, update_link, [Comms, name(B), 500.0]),
+        poor = call(A, ?COMMS, get_link_quality, [Comms, name(B)]),
+        true = lists:member({name(B), poor}, call(A, ?COMMS, get_all_links, [Comms])),
+        nil = call(A, ?COMMS, mark_disconnected, [Comms, name(B)]),
+        {error, not_connected} = call(A, ?COMMS, send, [Comms, name(B), x, critical]),
+        disconnected = call(A, ?COMMS, get_link_quality, [Comms, <<"nobody@nowhere">>]),
+        disconnected = call(A, ?COMMS, get_link_quality, [Comms, <<>>])
     end).
 
 node_monitor() ->
