@@ -1,6 +1,7 @@
 %% @private
-%% One subscription of {@link muster_callbacks}: takes the server's events, and has the function called for one after the
-%% other, each in a process of its own: whatever the function does to its process, this one goes on.
+%% One subscription of {@link muster_callbacks}: takes the server's events, and has the function called
+%% for one after the other, each in a process of its own: whatever the function does to its process,
+%% this one goes on.
 -module(muster_callback).
 
 -behaviour(gen_server).

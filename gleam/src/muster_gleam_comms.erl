@@ -32,7 +32,8 @@ quality(Name, Node) ->
     end.
 
 links(Name) ->
-    [{node_text(Node), Quality} || {Node, Quality} <- lists:sort(maps:to_list(away(Name, fun muster_comms:get_all_links/1, #{})))].
+    Links = away(Name, fun muster_comms:get_all_links/1, #{}),
+    [{node_text(Node), Quality} || {Node, Quality} <- lists:sort(maps:to_list(Links))].
 
 update_link(Name, Node, Rtt) ->
     _ = to_node(Name, Node, fun(Server, To) -> muster_comms:update_link(Server, To, max(0.0, Rtt)) end, ok),

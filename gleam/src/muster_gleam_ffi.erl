@@ -201,8 +201,8 @@ discovery_sync(Name, Ms) ->
         case is_integer(Ms) andalso Ms >= 1 andalso Ms =< 16#FFFFFFFF of
             true -> result(muster_discovery:sync(Server, Ms));
             false ->
-                {error, {invalid_configuration,
-                    in_words({invalid_option, sync_timeout_ms, Ms, <<"an integer from 1 to 4294967295 (milliseconds)">>})}}
+                Expected = <<"an integer from 1 to 4294967295 (milliseconds)">>,
+                {error, {invalid_configuration, in_words({invalid_option, sync_timeout_ms, Ms, Expected})}}
         end
     end).
 

@@ -67,10 +67,12 @@ found(Name, Function, Typed) ->
     end.
 
 get_all_entities(Name) ->
-    [entity(Entity) || #{id := Id} = Entity <- away(Name, fun muster_overlay:get_all_entities/1, []), is_text(Id)].
+    All = away(Name, fun muster_overlay:get_all_entities/1, []),
+    [entity(Entity) || #{id := Id} = Entity <- All, is_text(Id)].
 
 get_all_waypoints(Name) ->
-    [waypoint(Waypoint) || #{id := Id} = Waypoint <- away(Name, fun muster_overlay:get_all_waypoints/1, []), is_text(Id)].
+    All = away(Name, fun muster_overlay:get_all_waypoints/1, []),
+    [waypoint(Waypoint) || #{id := Id} = Waypoint <- All, is_text(Id)].
 
 entity(#{id := Id, node := Node, last_updated := Updated} = Entity) ->
     {entity, Id, node_text(Node), Updated, data(Entity)}.

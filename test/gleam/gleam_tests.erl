@@ -312,7 +312,8 @@ failing_backends() ->
 
 strategies() ->
     with_nodes(3, fun([A, B, C]) ->
-        Both = ?ADAPTER:with([?STRATEGY:static([name(B)]), ?STRATEGY:labelled(?STRATEGY:static([name(C)]), <<"more">>)]),
+        More = ?STRATEGY:labelled(?STRATEGY:static([name(C)]), <<"more">>),
+        Both = ?ADAPTER:with([?STRATEGY:static([name(B)]), More]),
         {ok, _} = start_as(A, Both, ?BEHAVIOUR:default_options(<<"t">>)),
         {ok, nil} = adapter(A, await, [2, 30000]),
         [more, static] = lists:sort(maps:keys(maps:get(topologies, call(A, muster_discovery, status, [t])))),
@@ -524,7 +525,8 @@ comms() ->
 
 node_monitor() ->
     with_nodes(2, fun([A, B]) ->
-        {ok, Monitor} = call(A, ?MODULE, keep, [?MONITOR, start_link, [[{name, <<"m">>}, {ping_interval_ms, 50}, never_forget]]]),
+        Options = [{name, <<"m">>}, {ping_interval_ms, 50}, never_forget],
+        {ok, Monitor} = call(A, ?MODULE, keep, [?MONITOR, start_link, [Options]]),
         Monitor = ?MONITOR:named(<<"m">>),
         {ok, Subscription} = call(A, ?MONITOR, subscribe, [Monitor, fun_recording(monitor)]),
         connect(A, B),

@@ -2,9 +2,9 @@
 //// it. See `docs/comms.md`.
 ////
 //// ```gleam
-//// let assert Ok(comms) = comms.start_link([])
-//// let assert Ok(_) = comms.subscribe(comms, fn(message) { io.println(message) })
-//// comms.send(comms, "app@host2", "hello", comms.Normal)
+//// let assert Ok(radio) = comms.start_link([])
+//// let assert Ok(_) = comms.subscribe(radio, io.println)
+//// comms.send(radio, "app@host2", "hello", comms.Normal)
 //// ```
 ////
 //// All nodes must agree on the type of the messages, as they do when they run the same code.

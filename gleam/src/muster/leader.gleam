@@ -3,10 +3,11 @@
 ////
 //// ```gleam
 //// let assert Ok(scheduler) =
-////   leader.new("scheduler", ["n1@host", "n2@host", "n3@host"], Idle)
-////   |> leader.on_become_leader(fn(_self, _state) { Ok(Working) })
-////   |> leader.on_become_follower(fn(_self, _leader, _state) { Ok(Idle) })
+////   leader.new("scheduler", ["n1@host", "n2@host", "n3@host"], "idle")
+////   |> leader.on_become_leader(fn(_self, _state) { Ok("working") })
+////   |> leader.on_become_follower(fn(_self, _leader, _state) { Ok("idle") })
 ////   |> leader.start_link
+//// leader.send(scheduler, "a message")
 //// ```
 ////
 //// A callback returns the new state, or `Error(reason)`, which ends the process; a

@@ -3,7 +3,7 @@
 ////
 //// ```gleam
 //// let assert Ok(monitor) = node_monitor.start_link([node_monitor.PingIntervalMs(500)])
-//// let suspects = node_monitor.list_suspect(monitor)
+//// node_monitor.list_suspect(monitor)
 //// ```
 
 import gleam/erlang/process

@@ -2,9 +2,10 @@
 //// asking the others, and the same everywhere moments later. See `docs/overlay.md`.
 ////
 //// ```gleam
-//// let assert Ok(overlay) = overlay.start_link([overlay.SyncIntervalMs(500)])
-//// let assert Ok(_) = overlay.update_entity(overlay, "unit 1", dict.from_list([#("status", "active")]))
-//// overlay.get_entity(overlay, "unit 1")
+//// let assert Ok(map) = overlay.start_link([overlay.SyncIntervalMs(500)])
+//// let data = dict.from_list([#("status", "active")])
+//// let assert Ok(_) = overlay.update_entity(map, "unit 1", data)
+//// overlay.get_entity(map, "unit 1")
 //// ```
 ////
 //// Ids are texts, data are dictionaries with texts as keys, and values of one type, on which all

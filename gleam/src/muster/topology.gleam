@@ -2,8 +2,8 @@
 //// `QuorumSize` excludes, is in `docs/topology.md`.
 ////
 //// ```gleam
-//// let assert Ok(topology) = topology.start_link([topology.QuorumSize(2)])
-//// let commander = topology.get_commander(topology)
+//// let assert Ok(member) = topology.start_link([topology.QuorumSize(2)])
+//// topology.get_commander(member)
 //// ```
 
 import gleam/erlang/process

@@ -1,5 +1,5 @@
-//// Nodes of this machine. In production, `ERL_FLAGS="-name app@host -setcookie …" gleam run` makes the
-//// program a node.
+//// Nodes of this machine. In production, `ERL_FLAGS="-name app@host -setcookie …" gleam run`
+//// makes the program a node.
 
 import gleam/erlang/process
 

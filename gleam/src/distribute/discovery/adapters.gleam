@@ -3,7 +3,7 @@
 ////
 //// ```gleam
 //// let lan = adapters.gossip([strategy.Text("secret", secret)])
-//// let assert Ok(handle) = lan.start(behaviour.default_options("lan"))
+//// lan.start(behaviour.default_options("lan"))
 //// ```
 
 import distribute/discovery/adapter
