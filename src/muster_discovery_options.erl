@@ -32,6 +32,7 @@
 -define(METADATA_MAX, 800).
 %% Options whose values are atoms for the C node; other atoms are names.
 -define(CHOICES, [mode, kubernetes_ip_lookup_mode, records]).
+-define(CHOICE_WORDS, [ip, dns, hostname, endpoints, pods, a, aaaa, both, family]).
 
 %% Strategies that have a second name, with options of their own.
 preset(epmd) -> {static, [{hosts, nodes}]};
@@ -318,12 +319,11 @@ value(_, Value) when is_tuple(Value) ->
 value(_, _) ->
     throw(odd).
 
-%% The user's own word, and one of few.
+%% Written out, these words are atoms whatever else this VM has loaded; the C node judges.
 choice(Text) ->
-    try
-        binary_to_atom(Text, utf8)
-    catch
-        error:_ -> Text
+    case [Word || Word <- ?CHOICE_WORDS, atom_to_binary(Word, utf8) =:= Text] of
+        [Word] -> Word;
+        [] -> Text
     end.
 
 %% @doc Metadata with texts in any form; refused when too long for a packet.

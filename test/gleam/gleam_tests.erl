@@ -68,6 +68,7 @@ cluster_tests() ->
         {"subscriptions end, also from inside the callback", fun unsubscribing/0},
         {"a killed adapter is started again: nothing told twice, nothing lost", fun adapter_killed/0},
         {"the documents' examples, with gossip", fun spec_examples/0},
+        {"the code in the guides", fun guides/0},
         {"wrong options are named, secrets are not", fun wrong_options/0},
         {"stopping, and a server that does not", fun stopping/0},
         {"adapters of backends that fail are degraded and say why", fun failing_backends/0},
@@ -227,6 +228,40 @@ spec_examples() ->
         {ok, {peer_info, Name, _}} = call(A, ?DISCOVERY, lookup, [Name]),
         {ok, [{peer_info, Name, _}]} = call(A, ?DISCOVERY, snapshot, [])
     end).
+
+%% Each block in a node of its own: what it exports, but what waits for peers that are not there.
+guides() ->
+    Modules = [
+        list_to_atom(filename:basename(File, ".beam"))
+     || Path <- code:get_path(), File <- filelib:wildcard(filename:join(Path, "documents@*.beam"))
+    ],
+    Ran = [{Module, run_guide(Module)} || Module <- lists:sort(Modules)],
+    true = lists:member({documents@readme_1, [main]}, Ran),
+    Functions = lists:append([Names || {_, Names} <- Ran]),
+    [] = [start_app, watch, show, start, in_kubernetes, command, scheduler, share, talk, merged] -- Functions.
+
+run_guide(Module) ->
+    with_nodes(1, fun([A]) ->
+        Exports = lists:keysort(1, Module:module_info(exports)),
+        [
+            begin
+                Result = call(A, ?MODULE, keep, [Module, Name, guide_arguments(Name, Arity, A)]),
+                {Module, Name, Result, true} = {Module, Name, Result, is_fine(Result)},
+                Name
+            end
+         || {Name, Arity} <- Exports, not lists:member(Name, [module_info, two_ways_at_once, online, status])
+        ]
+    end).
+
+guide_arguments(_, 0, _) -> [];
+guide_arguments(start, 1, _) -> [<<"a secret">>];
+guide_arguments(scheduler, 1, A) -> [[name(A)]];
+guide_arguments(talk, 1, A) -> [name(A)].
+
+%% What there is to be, with one node and a quorum of two.
+is_fine({error, Reason}) -> Reason =:= no_commander;
+is_fine({failed, _}) -> false;
+is_fine(_) -> true.
 
 wrong_options() ->
     with_nodes(1, fun([A]) ->
@@ -660,7 +695,7 @@ keep(Module, Function, Args) ->
     Ref = make_ref(),
     spawn(fun() ->
         process_flag(trap_exit, true),
-        Caller ! {Ref, apply(Module, Function, Args)},
+        Caller ! {Ref, try apply(Module, Function, Args) catch error:Reason -> {failed, Reason} end},
         timer:sleep(infinity)
     end),
     receive
