@@ -6,7 +6,8 @@
 
 -behaviour(gen_server).
 
--export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, format_status/1]).
+-ignore_xref([format_status/1]).
 
 %% A busy link is tried again after that long, then after twice as long, up to the option.
 -define(RETRY_MIN_MS, 5).
@@ -84,6 +85,22 @@ handle_info({'DOWN', Attempt, process, _, Result}, #state{connecting = Attempts}
     end;
 handle_info(_, S) ->
     {noreply, S}.
+
+%% @private
+%% What waits may be large, and is nobody's business: a report of a crash shows how much it is.
+format_status(Status) ->
+    maps:map(
+        fun
+            (state, #state{links = Links, options = Options}) ->
+                Counters = maps:map(fun(_, L) -> muster_comms_link:counters(L) end, Links),
+                #{links => Counters, options => Options};
+            (message, {send, To, _Message, Priority}) ->
+                {send, To, '...', Priority};
+            (_, Value) ->
+                Value
+        end,
+        Status
+    ).
 
 %%% Sending
 

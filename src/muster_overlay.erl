@@ -346,7 +346,7 @@ set_peers(Peers) ->
 %% @doc Replaces the peers that the option `peers' or the last call listed. Those of the node monitor stay.
 -spec set_peers(server(), [peer()]) -> ok.
 set_peers(Server, Peers) ->
-    case is_list(Peers) andalso lists:all(fun muster_overlay_options:is_peer/1, Peers) of
+    case muster_overlay_options:is_peers(Peers) of
         true -> gen_server:call(Server, {set_peers, Peers});
         false -> bad_argument([Server, Peers], #{2 => <<"expected a list of nodes or {Name, Node}">>})
     end.

@@ -40,10 +40,9 @@ run(Server, Theirs, Send) ->
     Monitor = erlang:monitor(process, Server),
     {Pin, Paths, Context} = muster_overlay_pin:take(Server),
     Seen = muster_causal:counters(Theirs),
+    Unseen = fun(Entry, Acc) -> unseen(Entry, Seen, Acc) end,
     Entries = lists:foldl(
-        fun(Path, Acc) -> lists:foldl(fun(E, A) -> unseen(E, Seen, A) end, Acc, muster_overlay_pin:piece(Pin, Path)) end,
-        #{},
-        Paths
+        fun(Path, Acc) -> lists:foldl(Unseen, Acc, muster_overlay_pin:piece(Pin, Path)) end, #{}, Paths
     ),
     ok = muster_overlay_pin:release(Pin),
     Chunks = [{begin_load, Context} | parts(Context, Seen, Entries)] ++ [end_load],

@@ -2,7 +2,7 @@
 %% An overlay's options, checked.
 -module(muster_overlay_options).
 
--export([read/2, is_peer/1]).
+-export([read/2, is_peers/1]).
 
 %% Names are the face's: each documented module has its own.
 -spec read(term(), map()) -> {ok, #{atom() => term()}} | {error, muster_options:invalid()}.
@@ -21,9 +21,10 @@ read(Options, #{name := Name, node_monitor := Monitor}) ->
 
 is_name(Name) -> is_atom(Name) andalso not lists:member(Name, [undefined, nil, true, false]).
 
-is_peers(Peers) -> is_list(Peers) andalso length(Peers) >= 0 andalso lists:all(fun is_peer/1, Peers).
+-spec is_peers(term()) -> boolean().
+is_peers([Peer | Peers]) -> is_peer(Peer) andalso is_peers(Peers);
+is_peers(Rest) -> Rest =:= [].
 
--spec is_peer(term()) -> boolean().
 is_peer({Name, Node}) -> is_name(Name) andalso is_name(Node);
 is_peer(Node) -> is_name(Node).
 

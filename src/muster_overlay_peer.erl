@@ -41,9 +41,16 @@
     failures := non_neg_integer(),
     answering := none | {Id :: term(), muster_crdt_sync:peer_session(), mark()}
 }.
-%% What came of a message: bodies to be sent, keys that an update wrote or `all' if only the states
-%% can tell, and whether to ask the peer for a stream.
--type outcome() :: #{send := [body()], state := state(), keys := [muster_overlay_state:key()] | all | none, load => true}.
+-type here() :: {state(), Version :: non_neg_integer(), muster_crdt_recent:recent(), Loading :: boolean()}.
+%% What came of a message: bodies to be sent, whether keys may have changed (which ones, the states tell),
+%% and whether to ask the peer for a stream.
+-type outcome() :: #{
+    send := [body()],
+    state := state(),
+    keys := all | none,
+    recent => muster_crdt_recent:recent(),
+    load => true
+}.
 
 %% More dots than this, or a bigger message, are streamed.
 -define(BULK, 1000).
@@ -198,13 +205,12 @@ offer(#{context := Context}) ->
 %%% A message from the peer
 
 %% `loading' says that a stream is coming from another peer, so that this is no time for a session.
--spec handle(body(), {state(), Version :: non_neg_integer(), muster_overlay_recent:recent(), Loading :: boolean()}, ms(), peer()) ->
-    {outcome(), peer()}.
-handle({update, {update, Incarnation, Sequence, Base, Delta}}, {State, _, Recent, _}, _Now, #{inbox := Inbox} = Peer) ->
-    Cut = muster_overlay_recent:cut(Delta, State, Recent),
-    case muster_crdt_channel:deliver({update, Incarnation, Sequence, Base, Cut}, State, Inbox) of
-        {ok, Acknowledgement, Joined, NewInbox} ->
-            {#{send => [{acknowledge, Acknowledgement}], state => Joined, keys => keys(Cut)}, Peer#{inbox := NewInbox}};
+-spec handle(body(), here(), ms(), peer()) -> {outcome(), peer()}.
+handle({update, {update, Incarnation, _, _, _} = Update}, {State, _, Recent, _}, _Now, #{inbox := Inbox} = Peer) ->
+    case muster_crdt_channel:deliver(Update, State, Inbox, Recent) of
+        {ok, Acknowledgement, Joined, NewInbox, NewRecent} ->
+            Outcome = #{send => [{acknowledge, Acknowledgement}], state => Joined, keys => all, recent => NewRecent},
+            {Outcome, Peer#{inbox := NewInbox}};
         resync ->
             {nothing([{resync, Incarnation}], State), Peer}
     end;
@@ -237,9 +243,6 @@ nothing(Bodies, State) ->
 
 load(State) ->
     (nothing([], State))#{load => true}.
-
-keys({delta, _, Dead, Live}) ->
-    [Key || {Key, _} <- Dead] ++ [Key || {Key, _} <- Live].
 
 acknowledged({acknowledge, _, Sequence} = Acknowledgement, #{outbox := Outbox, sent := Sent} = Peer) ->
     case muster_crdt_channel:acknowledge(Acknowledgement, Outbox) of
@@ -297,7 +300,13 @@ taken(Answering, Mark, Now, #{inbox := Inbox} = Peer) ->
     end.
 
 %% The side that started. Where much is missing on either side, a stream comes first.
-reply({differ, Id, _, Theirs} = Reply, Mark, #{context := Ours} = State, Now, #{session := {#{id := Id}, _, _, _}} = Peer) ->
+reply(
+    {differ, Id, _, Theirs} = Reply,
+    Mark,
+    #{context := Ours} = State,
+    Now,
+    #{session := {#{id := Id}, _, _, _}} = Peer
+) ->
     case {muster_overlay_state:missing(Ours, Theirs), muster_overlay_state:missing(Theirs, Ours)} of
         {Here, _} when Here > ?BULK -> {load(State), Peer#{session := none}};
         {_, There} when There > ?BULK -> {nothing([offer(State)], State), failed(Now, Peer)};

@@ -16,28 +16,20 @@
 %% Without a chunk for so long a load has failed.
 -define(LOAD_MS, 5000).
 -define(LOG_EVERY_MS, 1000).
+%% After a failure of the disk.
+-define(REOPEN_MS, 5000).
 -define(LOG_META, #{domain => [muster]}).
-%% Erlang's and Elixir's default names mean the same overlay.
--define(DEFAULT_NAMES, [muster_overlay, 'Elixir.Raxol.Swarm.TacticalOverlay']).
-
-%% Who a peer is: the canonical name, and the node.
--type id() :: {atom(), node()}.
-
--record(peer, {
-    protocol :: muster_overlay_peer:peer(),
-    %% Where its messages are sent: once it has spoken, just one address.
-    addresses :: [{atom(), node()}],
-    %% By the options or `set_peers', by the node monitor, or only heard of: such a one is answered.
-    listed :: given | monitored | no,
-    up :: boolean(),
-    since :: integer(),
-    heard = never :: integer() | never,
-    sent_messages = 0 :: non_neg_integer(),
-    sent_bytes = 0 :: non_neg_integer(),
-    lost_messages = 0 :: non_neg_integer(),
-    received_messages = 0 :: non_neg_integer(),
-    received_bytes = 0 :: non_neg_integer(),
-    refused_messages = 0 :: non_neg_integer()
+%% A stream that comes in, from one peer at a time.
+-record(load, {
+    from :: muster_overlay_roster:id(),
+    reference :: reference(),
+    next = 1 :: pos_integer(),
+    %% What the sender has seen.
+    theirs = muster_causal:new() :: muster_causal:context(),
+    started :: integer(),
+    heard :: integer(),
+    %% Chunks that came and are still to be taken in.
+    chunks = queue:new() :: queue:queue({Sequence :: pos_integer(), muster_overlay_load:chunk()})
 }).
 
 -record(state, {
@@ -47,17 +39,16 @@
     %% Counts the changes of the state.
     version = 0 :: non_neg_integer(),
     counts :: muster_overlay_state:counts(),
-    recent = muster_overlay_recent:new() :: muster_overlay_recent:recent(),
-    peers = #{} :: #{id() => #peer{}},
-    %% A stream that comes in; and those that go out, by their processes' monitors.
-    load = none :: none | {id(), Reference :: term(), Next :: pos_integer(), muster_causal:context(), Heard :: integer()},
-    %% Its chunks that came and are still to be taken in.
-    chunks = queue:new() :: queue:queue({Sequence :: pos_integer(), muster_overlay_load:chunk()}),
-    streams = #{} :: #{reference() => {id(), Reference :: term(), pid()}},
+    recent = muster_crdt_recent:new(muster_overlay_state:new()) :: muster_crdt_recent:recent(),
+    peers = muster_overlay_roster:new() :: muster_overlay_roster:roster(),
+    load = none :: none | #load{},
+    %% Streams that go out, by their processes' monitors.
+    streams = #{} :: #{reference() => {muster_overlay_roster:id(), Reference :: term(), pid()}},
     %% States that are being read.
     pins = #{} :: #{reference() => muster_overlay_state:state()},
     waiters = [] :: [{gen_server:from(), Version :: non_neg_integer(), Timer :: reference()}],
     node_monitor :: reference() | undefined,
+    store = none :: none | muster_overlay_store:store(),
     logged = none :: none | integer(),
     subscribers = muster_subscribers:new() :: muster_subscribers:subscribers()
 }).
@@ -66,17 +57,29 @@
 init(#{name := Name, peers := Peers} = Options) ->
     process_flag(trap_exit, true),
     ok = net_kernel:monitor_nodes(true),
-    S = restored(#state{options = Options, name = canonical(Name), counts = #{}}),
-    schedule(sync, S),
-    {ok, listed(Peers, given, S), {continue, watch_nodes}}.
+    case restored(#state{options = Options, name = muster_overlay_roster:canonical(Name), counts = #{}}) of
+        {ok, #state{overlay = Overlay} = S} ->
+            schedule(sync, S),
+            {ok, listed(Peers, given, S#state{counts = muster_overlay_state:counts(Overlay)}), {continue, watch_nodes}};
+        {error, Reason} ->
+            {stop, Reason}
+    end.
 
-restored(#state{overlay = Overlay} = S) ->
-    S#state{counts = muster_overlay_state:counts(Overlay)}.
+restored(#state{options = #{data_dir := undefined}} = S) ->
+    {ok, S};
+restored(#state{options = #{data_dir := Directory}, name = Name} = S) ->
+    case muster_overlay_files:base(Directory, Name) of
+        {ok, Base} ->
+            Overlay = muster_overlay_files:restore(Base),
+            stored_in(Base, S#state{overlay = Overlay, recent = muster_crdt_recent:new(Overlay)});
+        {error, Reason} ->
+            {error, {data_dir, Directory, Reason}}
+    end.
 
-canonical(Name) ->
-    case lists:member(Name, ?DEFAULT_NAMES) of
-        true -> muster_overlay;
-        false -> Name
+stored_in(Base, #state{options = #{data_dir := Directory}, overlay = Overlay} = S) ->
+    case muster_overlay_store:open(Base, Overlay) of
+        {ok, Store} -> {ok, S#state{store = Store}};
+        {error, Reason} -> {error, {data_dir, Directory, Reason}}
     end.
 
 schedule(sync, #state{options = #{sync_interval_ms := Ms}}) ->
@@ -89,11 +92,11 @@ handle_continue(watch_nodes, S) ->
 %% @private
 handle_call({put, Key, Data}, _From, #state{options = #{node_id := Self}, overlay = Overlay} = S) ->
     {Change, New} = muster_overlay_state:put(Key, own(Key, Data, Self), Self, Overlay),
-    {reply, ok, changed([Key], [Change], New, S)};
+    {reply, ok, changed([Change], New, S)};
 handle_call({remove, Key}, _From, #state{overlay = Overlay} = S) ->
     case muster_overlay_state:remove(Key, Overlay) of
         unchanged -> {reply, ok, S};
-        {Change, New} -> {reply, ok, changed([Key], [Change], New, S)}
+        {Change, New} -> {reply, ok, changed([Change], New, S)}
     end;
 handle_call({find, Key}, _From, #state{overlay = Overlay} = S) ->
     {reply, muster_overlay_state:find(Key, Overlay), S};
@@ -107,8 +110,7 @@ handle_call({read, Pin, Kinds, Path}, _From, #state{pins = Pins} = S) ->
 handle_call(snapshot, _From, #state{overlay = Overlay} = S) ->
     {reply, Overlay, S};
 handle_call(members, _From, #state{options = #{node_id := Self}, peers = Peers} = S) ->
-    Listed = [listed_as(Id, S) || {Id, #peer{listed = Listed}} <- maps:to_list(Peers), Listed =/= no],
-    {reply, {Self, lists:sort(Listed)}, S};
+    {reply, {Self, muster_overlay_roster:listed(S#state.name, Peers)}, S};
 handle_call({receive_delta, From, Delta}, _From, S) ->
     {Reply, New} = received(From, Delta, fun muster_overlay_state:join/2, S),
     {reply, Reply, New};
@@ -116,7 +118,8 @@ handle_call({receive_full_state, From, State}, _From, S) ->
     {Reply, New} = received(From, State, fun muster_overlay_state:merge/2, S),
     {reply, Reply, New};
 handle_call({set_peers, Peers}, _From, S) ->
-    {reply, ok, listed(Peers, given, unlisted(given, S))};
+    Unlisted = S#state{peers = muster_overlay_roster:unlist(given, S#state.peers)},
+    {reply, ok, listed(Peers, given, Unlisted)};
 handle_call({await_sync, Timeout}, From, #state{version = Version, waiters = Waiters} = S) ->
     Timer = timer(Timeout, {await_sync_timeout, From}),
     {noreply, answer_waiters(tick(S#state{waiters = [{From, Version, Timer} | Waiters]}))};
@@ -146,18 +149,30 @@ handle_cast(_, S) ->
 
 %% @private
 handle_info({muster_overlay, ?VERSION, {Name, Node} = From, Body}, S) when is_atom(Name), is_atom(Node) ->
-    {noreply, answer_waiters(message({canonical(Name), Node}, From, Body, S))};
+    {noreply, answer_waiters(message({muster_overlay_roster:canonical(Name), Node}, From, Body, S))};
 handle_info(take_chunk, S) ->
     {noreply, answer_waiters(take_chunk(S))};
 handle_info({streamed, Id, Bytes, IsSent}, S) ->
-    {noreply, count_sent(Id, Bytes, IsSent, S)};
+    {noreply, S#state{peers = muster_overlay_roster:sent(Id, Bytes, IsSent, S#state.peers)}};
 handle_info(sync, S) ->
     schedule(sync, S),
-    {noreply, answer_waiters(tick(S))};
+    {noreply, answer_waiters(tick(flush(S)))};
+handle_info({stored, Writer}, #state{store = Store} = S) when Store =/= none ->
+    {noreply, S#state{store = muster_overlay_store:stored(Writer, Store)}};
+handle_info(reopen_store, #state{store = none} = S) ->
+    {noreply, reopened(S)};
+handle_info({'EXIT', _, normal}, S) ->
+    {noreply, S};
+handle_info({'EXIT', Pid, Reason}, #state{store = Store} = S) ->
+    case muster_overlay_store:is_writer(Pid, Store) of
+        true -> {noreply, not_stored(Reason, S)};
+        false -> {stop, Reason, S}
+    end;
 handle_info({await_sync_timeout, From}, #state{waiters = Waiters} = S) ->
     case lists:keytake(From, 1, Waiters) of
         {value, {_, Version, _}, Others} ->
-            gen_server:reply(From, {error, {timeout, behind(Version, S)}}),
+            Behind = muster_overlay_roster:behind(Version, S#state.name, S#state.peers),
+            gen_server:reply(From, {error, {timeout, Behind}}),
             {noreply, S#state{waiters = Others}};
         false ->
             {noreply, S}
@@ -167,9 +182,9 @@ handle_info({swarm_event, {node_up, Node}}, S) ->
 handle_info({swarm_event, _}, S) ->
     {noreply, S};
 handle_info({nodeup, Node}, S) ->
-    {noreply, node_is(up, Node, S)};
+    {noreply, node_is(true, Node, S)};
 handle_info({nodedown, Node}, S) ->
-    {noreply, answer_waiters(node_is(down, Node, S))};
+    {noreply, answer_waiters(node_is(false, Node, S))};
 handle_info(watch_nodes, S) ->
     {noreply, watch_nodes(S)};
 handle_info({'DOWN', Monitor, process, _, _}, #state{node_monitor = Monitor} = S) ->
@@ -193,24 +208,57 @@ forget(Monitor, Pid, Subscribers) ->
     end.
 
 %% @private
-terminate(_Reason, _S) ->
-    ok.
+terminate(_Reason, #state{store = none}) ->
+    ok;
+terminate(_Reason, #state{store = Store, overlay = Overlay}) ->
+    muster_overlay_store:close(Overlay, Store).
 
 %%% The state
 
 %% Tells a change, once it has happened.
-changed(Keys, Changes, New, #state{overlay = Old, recent = Recent, counts = Counts, version = Version} = S) ->
+changed(Changes, New, #state{counts = Counts, version = Version} = S) ->
     _ = map_size(S#state.subscribers) > 0 andalso
         lists:foreach(
             fun(Event) -> muster_subscribers:tell({overlay_event, Event}, S#state.subscribers) end,
             muster_overlay_events:events(Changes)
         ),
-    S#state{
+    kept(length(Changes), S#state{
         overlay = New,
         version = Version + 1,
-        recent = muster_overlay_recent:add(Keys, {Old, New}, Recent),
         counts = muster_overlay_state:apply_to_counts(Changes, Counts)
-    }.
+    }).
+
+kept(_, #state{store = none} = S) ->
+    S;
+kept(N, #state{store = Store} = S) ->
+    Changed = muster_overlay_store:changed(N, Store),
+    case muster_overlay_store:is_full(Changed) of
+        true -> flush(S#state{store = Changed});
+        false -> S#state{store = Changed}
+    end.
+
+flush(#state{store = none} = S) ->
+    S;
+flush(#state{store = Store, overlay = Overlay} = S) ->
+    S#state{store = muster_overlay_store:flush(Overlay, Store)}.
+
+%% The disk was full, or worse. What was not written is what has changed since the last reading.
+reopened(#state{options = #{data_dir := Directory}, name = Name} = S) ->
+    case muster_overlay_files:base(Directory, Name) of
+        {ok, Base} ->
+            Written = muster_overlay_files:restore(Base),
+            case stored_in(Base, S#state{overlay = Written}) of
+                {ok, #state{store = Store}} -> flush(S#state{store = Store});
+                {error, Reason} -> not_stored(Reason, S)
+            end;
+        {error, Reason} ->
+            not_stored(Reason, S)
+    end.
+
+not_stored(Reason, S) ->
+    ?LOG_ERROR("overlay ~tp: its state cannot be written: ~tP", [S#state.name, Reason, 8], ?LOG_META),
+    erlang:send_after(?REOPEN_MS, self(), reopen_store),
+    S#state{store = none}.
 
 %% Takes over what a peer's message made of the state, if all of it is what an overlay holds.
 adopted(none, _New, S) ->
@@ -223,7 +271,7 @@ adopted(Keys, New, #state{overlay = Old} = S) ->
             Touched = muster_overlay_state:touched(Keys, Old, New),
             Changes = muster_overlay_state:changes(Touched, Old, New),
             ok = muster_overlay_state:check(Changes),
-            changed(Touched, Changes, New, S)
+            changed(Changes, New, S)
     end.
 
 received(From, What, How, #state{overlay = Old} = S) ->
@@ -238,38 +286,34 @@ received(From, What, How, #state{overlay = Old} = S) ->
 
 message(Id, From, Body, S) ->
     Now = now_ms(),
-    #state{peers = #{Id := Peer} = Peers} = S1 = heard_of(Id, From, Now, S),
-    Heard = Peer#peer{
-        heard = Now,
-        addresses = [From],
-        received_messages = Peer#peer.received_messages + 1,
-        received_bytes = Peer#peer.received_bytes + erlang:external_size(Body)
-    },
-    S2 = S1#state{peers = Peers#{Id := Heard}},
+    #state{peers = Peers} = S1 = heard_of(Id, From, Now, S),
+    S2 = S1#state{peers = muster_overlay_roster:heard(Id, From, erlang:external_size(Body), Now, Peers)},
     try
         body(Body, Id, Now, S2)
     catch
         error:Reason -> refused(Id, Reason, S2)
     end.
 
-heard_of(Id, _, _, #state{peers = Peers} = S) when is_map_key(Id, Peers) ->
-    S;
-heard_of(Id, From, Now, S) ->
-    add_peer(Id, [From], no, Now, S).
+heard_of(Id, From, Now, #state{peers = Peers} = S) ->
+    case muster_overlay_roster:is_known(Id, Peers) of
+        true -> S;
+        false -> add_peer(Id, [From], no, Now, S)
+    end.
 
 body({load, Reference, Context}, Id, _Now, S) ->
     stream(Id, Reference, Context, S);
 body({chunk, Reference, Sequence, Chunk}, Id, _Now, S) ->
     chunk(Reference, Sequence, Chunk, Id, S);
 body({got, Reference, Sequence}, Id, _Now, #state{streams = Streams} = S) when is_integer(Sequence) ->
-    _ = [muster_overlay_load:acknowledged(Pid, Sequence) || {I, R, Pid} <- maps:values(Streams), I =:= Id, R =:= Reference],
+    Pids = [Pid || {I, R, Pid} <- maps:values(Streams), {I, R} =:= {Id, Reference}],
+    lists:foreach(fun(Pid) -> muster_overlay_load:acknowledged(Pid, Sequence) end, Pids),
     S;
 body(Body, Id, Now, #state{peers = Peers, overlay = Overlay, version = Version, recent = Recent} = S) ->
-    #{Id := Peer} = Peers,
+    Peer = muster_overlay_roster:protocol(Id, Peers),
     Loading = is_loading(Now, S),
     {#{send := Bodies, state := New, keys := Keys} = Outcome, Protocol} =
-        muster_overlay_peer:handle(Body, {Overlay, Version, Recent, Loading}, Now, Peer#peer.protocol),
-    S1 = adopted(Keys, New, S),
+        muster_overlay_peer:handle(Body, {Overlay, Version, Recent, Loading}, Now, Peer),
+    S1 = adopted(Keys, New, S#state{recent = maps:get(recent, Outcome, Recent)}),
     S2 = send_all(Id, Bodies, with_protocol(Id, Protocol, S1)),
     case Outcome of
         #{load := true} when not Loading -> start_load(Id, Now, S2);
@@ -277,47 +321,32 @@ body(Body, Id, Now, #state{peers = Peers, overlay = Overlay, version = Version, 
     end.
 
 with_protocol(Id, Protocol, #state{peers = Peers} = S) ->
-    #{Id := Peer} = Peers,
-    S#state{peers = Peers#{Id := Peer#peer{protocol = Protocol}}}.
+    S#state{peers = muster_overlay_roster:set_protocol(Id, Protocol, Peers)}.
 
 %% Whatever came, nothing has changed.
 refused(From, Reason, #state{logged = Logged} = S) ->
     Now = now_ms(),
-    S1 = count_refused(From, S),
+    S1 = S#state{peers = muster_overlay_roster:refused(From, S#state.peers)},
     case Logged =:= none orelse Now - Logged >= ?LOG_EVERY_MS of
         true ->
             ?LOG_WARNING("overlay ~tp: refused a message from ~tp (~tP)", [S#state.name, From, Reason, 8], ?LOG_META),
             muster_telemetry:execute(
-                [muster, overlay, refused], #{system_time => erlang:system_time()}, #{overlay => S#state.name, from => From}
+                [muster, overlay, refused],
+                #{system_time => erlang:system_time()},
+                #{overlay => S#state.name, from => From}
             ),
             S1#state{logged = Now};
         false ->
             S1
     end.
 
-count_refused(Id, #state{peers = Peers} = S) ->
-    case Peers of
-        #{Id := #peer{refused_messages = N} = Peer} -> S#state{peers = Peers#{Id := Peer#peer{refused_messages = N + 1}}};
-        #{} -> S
-    end.
-
 send_all(Id, Bodies, S) ->
     lists:foldl(fun(Body, Acc) -> send_body(Id, Body, Acc) end, S, Bodies).
 
 send_body(Id, Body, #state{peers = Peers, options = Options} = S) ->
-    #{Id := #peer{addresses = Addresses}} = Peers,
-    Sent = [transmit(Address, Body, Options) || Address <- Addresses],
-    count_sent(Id, erlang:external_size(Body), lists:member(true, Sent), S).
-
-count_sent(Id, Bytes, IsSent, #state{peers = Peers} = S) ->
-    case Peers of
-        #{Id := #peer{sent_messages = Messages, sent_bytes = Sum} = Peer} when IsSent ->
-            S#state{peers = Peers#{Id := Peer#peer{sent_messages = Messages + 1, sent_bytes = Sum + Bytes}}};
-        #{Id := #peer{lost_messages = Lost} = Peer} ->
-            S#state{peers = Peers#{Id := Peer#peer{lost_messages = Lost + 1}}};
-        #{} ->
-            S
-    end.
+    Sent = [transmit(Address, Body, Options) || Address <- muster_overlay_roster:addresses(Id, Peers)],
+    IsSent = lists:member(true, Sent),
+    S#state{peers = muster_overlay_roster:sent(Id, erlang:external_size(Body), IsSent, Peers)}.
 
 %% Never waits: what a full buffer or a missing connection loses is repeated.
 transmit(Address, Body, #{name := Name, send := direct, comms_manager := none}) ->
@@ -333,18 +362,20 @@ transmit(Address, Body, #{name := Name, send := Send}) ->
 %% At most one from everybody: this state's context is where it begins.
 start_load(Id, Now, #state{overlay = #{context := Context}} = S) ->
     Reference = make_ref(),
-    send_body(Id, {load, Reference, Context}, S#state{load = {Id, Reference, 1, muster_causal:new(), Now}}).
+    Load = #load{from = Id, reference = Reference, started = Now, heard = Now},
+    send_body(Id, {load, Reference, Context}, S#state{load = Load}).
 
 is_loading(_Now, #state{load = none}) -> false;
-is_loading(Now, #state{load = {_, _, _, _, Heard}}) -> Now - Heard < ?LOAD_MS.
+is_loading(Now, #state{load = #load{heard = Heard}}) -> Now - Heard < ?LOAD_MS.
 
 %% One is taken in at a time, so that between them others are answered.
-chunk(Reference, Sequence, Chunk, Id, #state{load = {Id, Reference, Next, _, _}, chunks = Chunks} = S) ->
+chunk(Reference, Sequence, Chunk, Id, #state{load = #load{from = Id, reference = Reference} = Load} = S) ->
+    #load{next = Next, chunks = Chunks} = Load,
     Expected = Next + queue:len(Chunks),
     if
         Sequence =:= Expected ->
             _ = queue:is_empty(Chunks) andalso (self() ! take_chunk),
-            S#state{chunks = queue:in({Sequence, Chunk}, Chunks)};
+            S#state{load = Load#load{chunks = queue:in({Sequence, Chunk}, Chunks)}};
         is_integer(Sequence), Sequence < Next ->
             send_body(Id, {got, Reference, Next - 1}, S);
         true ->
@@ -356,36 +387,50 @@ chunk(Reference, Sequence, end_load, Id, S) when is_integer(Sequence) ->
 chunk(_, _, _, _, S) ->
     S.
 
-%% A load that was given up has left its last `take_chunk' behind.
-take_chunk(#state{load = {Id, Reference, Next, Theirs, _}, chunks = Chunks} = S) ->
+%% A load that was given up may have left a `take_chunk' behind.
+take_chunk(#state{load = #load{from = Id, reference = Reference, chunks = Chunks} = Load} = S) ->
     case queue:out(Chunks) of
         {empty, _} ->
             S;
         {{value, {Next, Chunk}}, Left} ->
             _ = queue:is_empty(Left) orelse (self() ! take_chunk),
-            S1 = S#state{load = {Id, Reference, Next + 1, Theirs, now_ms()}, chunks = Left},
-            try taken(Chunk, Theirs, S1) of
-                S2 -> send_body(Id, {got, Reference, Next}, S2)
+            try taken(Chunk, S#state{load = Load#load{next = Next + 1, heard = now_ms(), chunks = Left}}) of
+                S1 -> send_body(Id, {got, Reference, Next}, S1)
             catch
-                error:Reason -> load_ended(Id, refused(Id, Reason, S))
+                error:Reason -> load_ended(refused(Id, Reason, S))
             end
     end;
 take_chunk(S) ->
     S.
 
-taken({begin_load, Theirs}, _, #state{load = Load} = S) when is_map(Theirs) ->
-    S#state{load = setelement(4, Load, Theirs)};
-taken({part, _, Entries} = Part, Theirs, #state{overlay = Overlay} = S) ->
-    {ok, New} = muster_crdt_delta:join(Overlay, muster_overlay_load:delta(Part, Theirs, Overlay)),
-    adopted([Key || {Key, _} <- Entries], New, S);
-taken(end_load, _, #state{load = {Id, _, _, _, _}} = S) ->
-    tick_peer(Id, now_ms(), load_ended(Id, S)).
+taken({begin_load, Theirs}, #state{load = Load} = S) when is_map(Theirs) ->
+    S#state{load = Load#load{theirs = Theirs}};
+taken({part, _, _} = Part, #state{load = #load{theirs = Theirs}, overlay = Overlay} = S) ->
+    {ok, New} = muster_overlay_state:join(muster_overlay_load:delta(Part, Theirs, Overlay), Overlay),
+    adopted(touched(Part, Overlay), New, S);
+taken(end_load, #state{load = #load{from = Id, started = Started}, overlay = Overlay} = S) ->
+    Now = now_ms(),
+    muster_telemetry:execute(
+        [muster, overlay, loaded],
+        #{
+            duration => erlang:convert_time_unit(Now - Started, millisecond, native),
+            entries => muster_overlay_state:size(Overlay)
+        },
+        #{overlay => S#state.name, from => Id}
+    ),
+    tick_peer(Id, Now, load_ended(S)).
 
 %% What is still different, a session finds.
-load_ended(Id, #state{peers = Peers} = S) ->
-    #{Id := Peer} = Peers,
-    Resumed = muster_overlay_peer:resume(now_ms(), Peer#peer.protocol),
-    with_protocol(Id, Resumed, S#state{load = none, chunks = queue:new()}).
+load_ended(#state{load = #load{from = Id}, peers = Peers} = S) ->
+    Resumed = muster_overlay_peer:resume(now_ms(), muster_overlay_roster:protocol(Id, Peers)),
+    with_protocol(Id, Resumed, S#state{load = none}).
+
+%% Where part of the interval was here already, more may have died than is named.
+touched({part, {_, Lineage, Above, _}, Entries}, #{context := Context}) ->
+    case maps:get(Lineage, muster_causal:counters(Context), 0) =< Above of
+        true -> [Key || {Key, _} <- Entries];
+        false -> all
+    end.
 
 stream(Id, Reference, Context, #state{streams = Streams} = S) when is_map(Context) ->
     Of = [{Monitor, R, Pid} || {Monitor, {I, R, Pid}} <- maps:to_list(Streams), I =:= Id],
@@ -394,7 +439,8 @@ stream(Id, Reference, Context, #state{streams = Streams} = S) when is_map(Contex
             S;
         false ->
             lists:foreach(fun({_, _, Pid}) -> exit(Pid, kill) end, Of),
-            #state{peers = #{Id := #peer{addresses = Addresses}}, options = Options} = S,
+            #state{peers = Peers, options = Options} = S,
+            Addresses = muster_overlay_roster:addresses(Id, Peers),
             Server = self(),
             Send = fun(Sequence, Chunk) ->
                 Body = {chunk, Reference, Sequence, Chunk},
@@ -427,42 +473,28 @@ where(Name) when is_atom(Name) -> whereis(Name);
 where({global, Name}) -> global:whereis_name(Name);
 where({via, Module, Name}) -> Module:whereis_name(Name).
 
-listed(Peers, How, S) ->
+listed(Peers, Listing, #state{name = Name} = S) ->
     Now = now_ms(),
-    lists:foldl(fun(Peer, Acc) -> list(address(Peer, Acc), How, Now, Acc) end, S, Peers).
-
-%% Under which name an overlay like this one is found there.
-address({Name, Node}, _) -> {{canonical(Name), Node}, [{Name, Node}]};
-address(Node, #state{name = muster_overlay}) -> {{muster_overlay, Node}, [{Name, Node} || Name <- ?DEFAULT_NAMES]};
-address(Node, #state{name = Name}) -> {{Name, Node}, [{Name, Node}]}.
-
-listed_as({Name, Node}, #state{name = Name}) -> Node;
-listed_as(Id, _) -> Id.
+    List = fun(Peer, Acc) -> list(muster_overlay_roster:identify(Peer, Name), Listing, Now, Acc) end,
+    lists:foldl(List, S, Peers).
 
 list({{Name, Node}, _}, _, _, #state{name = Name} = S) when Node =:= node() ->
     S;
-list({Id, Addresses}, How, Now, #state{peers = Peers} = S) ->
-    case Peers of
-        #{Id := #peer{listed = given}} -> S;
-        #{Id := Peer} -> S#state{peers = Peers#{Id := Peer#peer{listed = How}}};
-        #{} -> add_peer(Id, Addresses, How, Now, S)
+list({Id, Addresses}, Listing, Now, #state{peers = Peers} = S) ->
+    case muster_overlay_roster:is_known(Id, Peers) of
+        true -> S#state{peers = muster_overlay_roster:list(Id, Listing, Peers)};
+        false -> add_peer(Id, Addresses, Listing, Now, S)
     end.
 
-add_peer({_, Node} = Id, Addresses, How, Now, #state{options = Options, peers = Peers} = S) ->
-    #{sync_interval_ms := Sync, anti_entropy_interval_ms := Interval} = Options,
+add_peer({_, Node} = Id, Addresses, Listing, Now, #state{options = Options, peers = Peers} = S) ->
+    #{anti_entropy_interval_ms := Interval} = Options,
     %% Spread, so that not all of a node's peers take their turn at once.
     Spread = Interval - Interval div 10 + rand:uniform(Interval div 5 + 1),
-    Peer = #peer{
-        protocol = muster_overlay_peer:new(Now, Now + patience(Id, Sync, S), Spread),
-        addresses = Addresses,
-        listed = How,
-        up = is_up(Node, Options),
-        since = Now
-    },
-    S#state{peers = Peers#{Id => Peer}}.
+    Protocol = muster_overlay_peer:new(Now, Now + patience(Id, S), Spread),
+    S#state{peers = muster_overlay_roster:add(Id, Addresses, {Listing, is_up(Node, Options), Now}, Protocol, Peers)}.
 
 %% One of two starts. Who has nothing does not wait.
-patience(Id, Sync, #state{name = Name, overlay = Overlay}) ->
+patience(Id, #state{name = Name, overlay = Overlay, options = #{sync_interval_ms := Sync}}) ->
     case {Name, node()} < Id orelse muster_overlay_state:size(Overlay) =:= 0 of
         true -> 0;
         false -> 2 * Sync + 500
@@ -471,75 +503,62 @@ patience(Id, Sync, #state{name = Name, overlay = Overlay}) ->
 is_up(Node, #{send := Send}) ->
     Node =:= node() orelse Send =/= direct orelse lists:member(Node, nodes()).
 
-unlisted(How, #state{peers = Peers} = S) ->
-    Unlist = fun
-        (_, #peer{listed = L} = Peer) when L =:= How -> Peer#peer{listed = no};
-        (_, Peer) -> Peer
-    end,
-    S#state{peers = maps:map(Unlist, Peers)}.
-
 node_is(_, _, #state{options = #{send := Send}} = S) when Send =/= direct ->
     S;
-node_is(UpOrDown, Node, #state{options = #{sync_interval_ms := Sync}, peers = Peers} = S) ->
+node_is(Up, Node, #state{peers = Peers} = S) ->
     Now = now_ms(),
-    Up = UpOrDown =:= up,
-    Changed = fun
-        ({_, N} = Id, #peer{up = Was, protocol = Protocol} = Peer) when N =:= Node, Was =/= Up ->
-            Resumed = muster_overlay_peer:resume(Now + patience(Id, Sync, S), Protocol),
-            Peer#peer{up = Up, since = Now, protocol = Resumed};
-        (_, Peer) ->
-            Peer
-    end,
-    S#state{peers = maps:map(Changed, Peers)}.
+    Resume = fun(Id, Protocol) -> muster_overlay_peer:resume(Now + patience(Id, S), Protocol) end,
+    S#state{peers = muster_overlay_roster:node_is(Up, Node, {Now, Resume}, Peers)}.
 
 %%% Each interval
 
 tick(#state{peers = Peers} = S) ->
     Now = now_ms(),
-    lists:foldl(fun(Id, Acc) -> tick_peer(Id, Now, Acc) end, failed_load(Now, S), maps:keys(Peers)).
+    lists:foldl(
+        fun(Id, Acc) -> tick_peer(Id, Now, Acc) end, failed_load(Now, S), muster_overlay_roster:ids(Peers)
+    ).
 
-failed_load(Now, #state{load = {Id, _, _, _, _}} = S) ->
+failed_load(Now, #state{load = #load{}} = S) ->
     case is_loading(Now, S) of
-        true ->
-            S;
-        false ->
-            load_ended(Id, S)
+        true -> S;
+        false -> load_ended(S)
     end;
 failed_load(_, S) ->
     S.
 
-tick_peer(Id, Now, #state{peers = Peers, overlay = Overlay, version = Version, options = Options} = S) ->
-    #{sync_interval_ms := Sync} = Options,
-    #{Id := Peer} = Peers,
-    case Peer of
-        #peer{up = true, listed = Listed} when Listed =/= no ->
-            case is_loading(Now, S) of
-                true ->
-                    S;
-                false ->
-                    {Bodies, Protocol} = muster_overlay_peer:tick({Overlay, Version}, Now, Sync, Peer#peer.protocol),
-                    send_all(Id, Bodies, with_protocol(Id, Protocol, S))
-            end;
-        #peer{up = false, since = Since} when Now - Since > ?AWAY_MS ->
-            away(Id, Peer, S);
-        _ ->
-            S
+tick_peer(Id, Now, #state{peers = Peers} = S) ->
+    case muster_overlay_roster:standing(Id, Now, Peers) of
+        active -> speak(Id, Now, is_loading(Now, S), S);
+        {away, Ms, Listing} when Ms > ?AWAY_MS -> away(Id, Listing, S);
+        _ -> S
     end.
 
-away(Id, #peer{listed = given, protocol = Protocol}, S) ->
-    with_protocol(Id, muster_overlay_peer:forget_base(Protocol), S);
-away(Id, _, #state{peers = Peers, load = Load} = S) ->
-    case Load of
-        {Id, _, _, _, _} -> S;
-        _ -> S#state{peers = maps:remove(Id, Peers)}
-    end.
+speak(_Id, _Now, true, S) ->
+    S;
+speak(Id, Now, false, #state{peers = Peers, overlay = Overlay, version = Version, options = Options} = S) ->
+    #{sync_interval_ms := Sync} = Options,
+    Protocol = muster_overlay_roster:protocol(Id, Peers),
+    {Bodies, Ticked} = muster_overlay_peer:tick({Overlay, Version}, Now, Sync, Protocol),
+    send_all(Id, Bodies, with_protocol(Id, Ticked, S)).
+
+away(Id, _, #state{load = #load{from = Id}} = S) ->
+    S;
+away(Id, given, #state{peers = Peers} = S) ->
+    Protocol = muster_overlay_roster:protocol(Id, Peers),
+    case muster_overlay_peer:is_based(Protocol) of
+        true -> with_protocol(Id, muster_overlay_peer:forget_base(Protocol), S);
+        false -> S
+    end;
+away(Id, _, #state{peers = Peers} = S) ->
+    S#state{peers = muster_overlay_roster:remove(Id, Peers)}.
 
 %%% Waiting
 
 answer_waiters(#state{waiters = []} = S) ->
     S;
-answer_waiters(#state{waiters = Waiters} = S) ->
-    {Done, Left} = lists:partition(fun({_, Version, _}) -> behind(Version, S) =:= [] end, Waiters),
+answer_waiters(#state{waiters = Waiters, name = Name, peers = Peers} = S) ->
+    IsDone = fun({_, Version, _}) -> muster_overlay_roster:behind(Version, Name, Peers) =:= [] end,
+    {Done, Left} = lists:partition(IsDone, Waiters),
     lists:foreach(
         fun({From, _, Timer}) ->
             _ = Timer =/= none andalso erlang:cancel_timer(Timer),
@@ -549,17 +568,7 @@ answer_waiters(#state{waiters = Waiters} = S) ->
     ),
     S#state{waiters = Left}.
 
-%% The live peers that have not acknowledged this version. A node that never spoke has no overlay.
-behind(Version, #state{peers = Peers} = S) ->
-    [
-        listed_as(Id, S)
-     || {Id, #peer{up = true, listed = Listed, heard = Heard, since = Since, protocol = Protocol}} <- maps:to_list(Peers),
-        Listed =/= no,
-        is_integer(Heard) andalso Heard >= Since,
-        not muster_overlay_peer:is_acknowledged(Version, Protocol)
-    ].
-
-status(#state{options = #{node_id := Self}, counts = Counts, peers = Peers, version = Version} = S) ->
+status(#state{options = #{node_id := Self}, counts = Counts, version = Version} = S) ->
     Now = now_ms(),
     #{
         node_id => Self,
@@ -567,24 +576,7 @@ status(#state{options = #{node_id := Self}, counts = Counts, peers = Peers, vers
         waypoints => maps:get(waypoint, Counts),
         annotations => maps:get(annotation, Counts),
         loading => is_loading(Now, S),
-        peers => maps:from_list([{listed_as(Id, S), peer_status(Version, Now, P)} || {Id, P} <- maps:to_list(Peers)])
-    }.
-
-peer_status(Version, Now, #peer{protocol = Protocol} = Peer) ->
-    #{
-        up => Peer#peer.up,
-        in_sync => muster_overlay_peer:is_acknowledged(Version, Protocol),
-        heard_ms_ago =>
-            case Peer#peer.heard of
-                never -> never;
-                Heard -> Now - Heard
-            end,
-        sent_messages => Peer#peer.sent_messages,
-        sent_bytes => Peer#peer.sent_bytes,
-        lost_messages => Peer#peer.lost_messages,
-        received_messages => Peer#peer.received_messages,
-        received_bytes => Peer#peer.received_bytes,
-        refused_messages => Peer#peer.refused_messages
+        peers => muster_overlay_roster:status(Version, S#state.name, Now, S#state.peers)
     }.
 
 now_ms() ->

@@ -131,7 +131,8 @@ missing(Same, Same) ->
     0;
 missing(Ours, Theirs) ->
     Seen = muster_causal:counters(Ours),
-    lists:sum([max(0, N - maps:get(Lineage, Seen, 0)) || {_, Lineage, N} <- muster_causal:entries(Theirs)]).
+    Count = fun({_, Lineage, N}, Sum) -> Sum + max(0, N - maps:get(Lineage, Seen, 0)) end,
+    lists:foldl(Count, 0, muster_causal:entries(Theirs)).
 
 %%% Reading it all, in pieces
 
@@ -152,7 +153,10 @@ piece(Path, #{root := Root}) ->
 %% What is at a path, of some kinds.
 -spec read([kind()], muster_trie:path(), state()) -> [{key(), encoded()}].
 read(Kinds, Path, State) ->
-    [{Key, datum(Siblings, Key, State)} || {{Kind, _} = Key, Siblings} <- piece(Path, State), lists:member(Kind, Kinds)].
+    [
+        {Key, datum(Siblings, Key, State)}
+     || {{Kind, _} = Key, Siblings} <- piece(Path, State), lists:member(Kind, Kinds)
+    ].
 
 datum([{_, _, _, Encoded}], _Key, _State) -> Encoded;
 datum(_, Key, State) -> find(Key, State).

@@ -67,6 +67,17 @@ defmodule Muster.Comms.FacesTest do
     assert CommsManager.stats(pid) == %{}
   end
 
+  test "what waits is in no report" do
+    {:ok, pid} = CommsManager.start_link()
+    :ok = CommsManager.update_link(:node@host, 5)
+    :ok = CommsManager.send_msg(:node@host, "a secret")
+    status = inspect(:sys.get_status(pid), limit: :infinity)
+    refute status =~ "a secret"
+    assert status =~ "queued"
+    request = %{message: {:send, {:swarm_comms, :node@host}, "a secret", :low}}
+    refute inspect(:muster_comms_server.format_status(request)) =~ "a secret"
+  end
+
   # Code written for raxol: nodes that are only said to be there.
   test "links by hand alone" do
     {:ok, _} = CommsManager.start_link(flush_interval_ms: 60_000)

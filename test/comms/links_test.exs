@@ -5,7 +5,7 @@ defmodule Muster.Comms.LinksTest do
   import Muster.Test.Comms
   alias Muster.Test.Delay
 
-  @moduletag timeout: 120_000
+  @moduletag timeout: 300_000
 
   defp pair(options) do
     [a, b] = nodes = for _ <- 1..2, do: start_node()
@@ -123,16 +123,18 @@ defmodule Muster.Comms.LinksTest do
     [a, b] = pair([])
     eventually(fn -> comms(a, :get_link_quality, [b.node]) in [:excellent, :good] end)
     signal(b.os_pid, :stop)
-    flood = [b.node, 1..200, :critical, 64_000]
+    flood = [b.node, 1..1_000, :critical, 64_000]
     %{ok: taken} = call(a, Muster.Test.Comms, :flood, flood)
     %{sent: sent, queued: queued} = comms(a, :stats)[b.node].critical
-    assert queued > 0 and sent + queued == taken
+    assert queued > 0 and sent + queued == taken and taken < 1_000
 
     stop(b)
     eventually(fn -> comms(a, :get_link_quality, [b.node]) == :disconnected end)
     assert comms(a, :get_all_links) == %{b.node => :disconnected}
     assert comms(a, :send_msg, [b.node, :late, :critical]) == {:error, :disconnected}
-    assert comms(a, :stats)[b.node].critical == %{sent: sent, queued: 0, dropped: 201 - sent}
+    # All of it: taken, refused while the queue was full, lost with the node, refused at last.
+    assert %{sent: sent, queued: 0, dropped: dropped} = comms(a, :stats)[b.node].critical
+    assert sent + dropped == 1_001 and dropped > 1_001 - taken
   end
 
   test "quality follows the measured round-trip times" do
@@ -153,10 +155,22 @@ defmodule Muster.Comms.LinksTest do
           {0, :excellent, [:low, :normal, :critical]}
         ] do
       Delay.set(delay, ms)
-      eventually(fn -> comms(a, :get_link_quality, [b.node]) == quality end, 30_000)
-      before = length(received(b))
-      for p <- [:low, :normal, :critical], do: comms(a, :send_msg, [b.node, {ms, p}, p])
-      eventually(fn -> Enum.drop(received(b), before) == for(p <- taken, do: {ms, p}) end)
+      eventually(fn -> goes_by(a, b, ms, quality, taken) end, 60_000)
+    end
+  end
+
+  # On a busy machine a quality may pass before the messages are sent: then it is waited for again.
+  defp goes_by(a, b, ms, quality, taken) do
+    if comms(a, :get_link_quality, [b.node]) == quality do
+      tag = make_ref()
+      for p <- [:low, :normal, :critical], do: comms(a, :send_msg, [b.node, {ms, tag, p}, p])
+
+      if comms(a, :get_link_quality, [b.node]) == quality do
+        came = fn -> for {^ms, ^tag, p} <- received(b), do: p end
+        eventually(fn -> List.last(came.()) == :critical end)
+        assert came.() == taken
+        true
+      end
     end
   end
 
@@ -173,7 +187,7 @@ defmodule Muster.Comms.LinksTest do
       # While there is none, what was measured stays.
       call(a, Process, :exit, [monitor, :kill])
       eventually(fn -> call(a, Process, :whereis, [:muster_node_monitor]) == nil end)
-      assert comms(a, :get_link_quality, [b.node]) == :excellent
+      assert comms(a, :get_link_quality, [b.node]) in [:excellent, :good]
       :ok = comms(a, :update_link, [b.node, 30])
       assert comms(a, :get_link_quality, [b.node]) == :good
       call(a, :erlang, :disconnect_node, [b.node])

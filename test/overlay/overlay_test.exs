@@ -218,6 +218,117 @@ defmodule Muster.Overlay.OverlayTest do
     assert {:ok, %{n: 2}} = overlay(a, :get_entity, [:u])
   end
 
+  describe "with a data directory" do
+    @describetag :tmp_dir
+
+    test "the state survives a restart of the whole cluster, and is added to after it", %{
+      tmp_dir: dir
+    } do
+      at = fn i -> [{:data_dir, Path.join(dir, "#{i}")} | @quick] end
+      nodes = [a, b] = start_mesh(2, [])
+      for node <- nodes, do: stop_overlay(node, :muster_overlay)
+      for {node, i} <- Enum.with_index(nodes), do: start_overlay(node, at.(i))
+
+      for i <- 1..700, do: overlay(a, :add_waypoint, [%{id: i}])
+      for i <- 1..100, do: overlay(b, :remove_waypoint, [i])
+      overlay(b, :update_entity, [:u, %{n: 1}])
+      await_equal(nodes)
+      for i <- 1..100, do: overlay(b, :remove_waypoint, [i])
+      await_equal(nodes)
+      before = overlay(a, :export_state)
+      # One in good order, the other by force, once it has had the time to write.
+      stop_overlay(a, :muster_overlay)
+
+      kept = fn ->
+        :muster_overlay_files.restore(String.to_charlist(Path.join([dir, "1", "muster_overlay"])))
+      end
+
+      eventually(fn -> kept.() == before end)
+      for node <- nodes, do: stop(node)
+
+      nodes = [c, d] = for _ <- 1..2, do: start_node()
+      start_overlay(d, at.(1))
+      assert overlay(d, :export_state) == before
+      assert %{waypoints: 600, entities: 1} = overlay(d, :status)
+      start_overlay(c, at.(0))
+      assert overlay(c, :export_state) == before
+      overlay(c, :update_entity, [:u, %{n: 2}])
+      overlay(d, :remove_waypoint, [700])
+      connect(c, d)
+      await_equal(nodes)
+      assert {:ok, %{n: 2}} = overlay(d, :get_entity, [:u])
+      assert overlay(c, :get_waypoint, [700]) == :error
+    end
+
+    test "much that was written is put together in a snapshot", %{tmp_dir: dir} do
+      node = start_node(monitor: nil)
+      options = [{:data_dir, dir} | @quick]
+      start_overlay(node, options)
+      big = String.duplicate("x", 20_000)
+
+      eventually(fn ->
+        for i <- 1..10, do: overlay(node, :update_entity, [i, %{now: now(), text: big}])
+        File.exists?(Path.join(dir, "muster_overlay.snapshot"))
+      end)
+
+      for i <- 1..5, do: overlay(node, :update_entity, [i, %{i: i, text: big}])
+      before = overlay(node, :export_state)
+      stop_overlay(node, :muster_overlay)
+      start_overlay(node, options)
+      assert overlay(node, :export_state) == before
+    end
+
+    test "files that are torn, spoiled or somebody else's are kept aside", %{tmp_dir: dir} do
+      node = start_node(monitor: nil)
+      options = [{:data_dir, dir} | @quick]
+      start_overlay(node, options)
+      overlay(node, :add_waypoint, [%{id: 1}])
+      stop_overlay(node, :muster_overlay)
+      log = Path.join(dir, "muster_overlay.log.1")
+      File.write!(log, <<0, 0, 1>>, [:append])
+      start_overlay(node, options)
+      assert overlay(node, :get_all_waypoints) == [%{id: 1}]
+      stop_overlay(node, :muster_overlay)
+      assert [_] = Path.wildcard(log <> ".damaged-*")
+
+      whole = File.read!(log)
+
+      flipped =
+        binary_part(whole, 0, byte_size(whole) - 1) <> <<:binary.last(whole) |> Bitwise.bxor(1)>>
+
+      File.write!(log, flipped)
+      File.write!(Path.join(dir, "muster_overlay.snapshot"), "dear diary")
+      File.write!(Path.join(dir, "muster_overlay.log.77"), :crypto.strong_rand_bytes(1000))
+      start_overlay(node, options)
+      assert overlay(node, :get_all_waypoints) == []
+      overlay(node, :add_waypoint, [%{id: 2}])
+      stop_overlay(node, :muster_overlay)
+      start_overlay(node, options)
+      assert overlay(node, :get_all_waypoints) == [%{id: 2}]
+    end
+
+    test "one that cannot be written to is an error at the start", %{tmp_dir: dir} do
+      node = start_node(monitor: nil)
+      file = Path.join(dir, "file")
+      File.write!(file, "")
+
+      child = {:muster_overlay, :start_link, [[data_dir: file]]}
+      assert {:error, {:data_dir, ^file, _}} = start_under(node, child)
+    end
+  end
+
+  # A supervisor traps the exit of a child that does not start.
+  defp start_under(node, start) do
+    {:ok, supervisor} = start_in(node, :supervisor, :start_link, [Keeper, []])
+
+    with {:error, {reason, _}} <-
+           call(node, :supervisor, :start_child, [supervisor, %{id: :child, start: start}]),
+         do: {:error, reason}
+  end
+
+  defp start_overlay(node, options),
+    do: {:ok, _} = start_in(node, :muster_overlay, :start_link, [options])
+
   defp start_mesh(n, options) do
     nodes = for _ <- 1..n, do: start_node()
     for a <- nodes, b <- nodes, a.node < b.node, do: connect(a, b)

@@ -6,7 +6,7 @@ defmodule Muster.Swarm.SupervisorTest do
 
   doctest Raxol.Swarm.Supervisor
 
-  @moduletag timeout: 120_000
+  @moduletag timeout: 300_000
   @members [
     Swarm.Discovery,
     Swarm.NodeMonitor,
@@ -159,9 +159,13 @@ defmodule Muster.Swarm.SupervisorTest do
   defp works(a, b, n) do
     eventually(fn -> call(a, :erlang, :nodes, []) == [b.node] end)
 
-    eventually(fn ->
-      call(a, Swarm.CommsManager, :get_link_quality, [:comms, b.node]) == :excellent
-    end)
+    # Measured, by the monitor of that name: else it were only :good.
+    eventually(
+      fn ->
+        call(a, Swarm.CommsManager, :get_link_quality, [:comms, b.node]) == :excellent
+      end,
+      60_000
+    )
 
     eventually(fn ->
       match?({:ok, _}, call(a, Swarm.Topology, :get_commander, [:topology])) and
