@@ -206,7 +206,7 @@ pub fn resume(handle: types.AdapterHandle) -> Result(Nil, types.DiscoveryError) 
 @external(erlang, "muster_gleam_ffi", "identity")
 fn to_dynamic(value: Int) -> dynamic.Dynamic
 
-@external(erlang, "muster_gleam_ffi", "discovery_start")
+@external(erlang, "muster_gleam_discovery", "start")
 fn start_link(
   name: String,
   sync_interval_ms: Int,
@@ -215,56 +215,56 @@ fn start_link(
   custom: dict.Dict(String, dynamic.Dynamic),
 ) -> Result(process.Pid, types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_whereis")
+@external(erlang, "muster_gleam_discovery", "whereis")
 fn whereis(name: String) -> Result(process.Pid, types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_stop")
+@external(erlang, "muster_gleam_discovery", "stop")
 fn do_stop(name: String, timeout_ms: Int) -> Result(Nil, types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_subscribe")
+@external(erlang, "muster_gleam_discovery", "subscribe")
 fn do_subscribe(
   name: String,
   callback: types.EventCallback,
 ) -> Result(String, types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_unsubscribe")
+@external(erlang, "muster_gleam_discovery", "unsubscribe")
 fn do_unsubscribe(id: String) -> Result(Nil, types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_snapshot")
+@external(erlang, "muster_gleam_discovery", "snapshot")
 fn do_snapshot(
   name: String,
 ) -> Result(List(types.PeerInfo), types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_lookup")
+@external(erlang, "muster_gleam_discovery", "lookup")
 fn do_lookup(
   name: String,
   peer: String,
 ) -> Result(types.PeerInfo, types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_sync")
+@external(erlang, "muster_gleam_discovery", "sync")
 fn do_sync(
   name: String,
   timeout_ms: dynamic.Dynamic,
 ) -> Result(Nil, types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_health_info")
+@external(erlang, "muster_gleam_discovery", "health_info")
 fn do_health_info(name: String) -> behaviour.HealthInfo
 
-@external(erlang, "muster_gleam_ffi", "discovery_await")
+@external(erlang, "muster_gleam_discovery", "await")
 fn do_await(
   name: String,
   peers: Int,
   timeout_ms: Int,
 ) -> Result(Nil, types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_set_metadata")
+@external(erlang, "muster_gleam_discovery", "set_metadata")
 fn do_set_metadata(
   name: String,
   metadata: types.PeerMetadata,
 ) -> Result(Nil, types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_drain")
+@external(erlang, "muster_gleam_discovery", "drain")
 fn do_drain(name: String) -> Result(Nil, types.DiscoveryError)
 
-@external(erlang, "muster_gleam_ffi", "discovery_resume")
+@external(erlang, "muster_gleam_discovery", "resume")
 fn do_resume(name: String) -> Result(Nil, types.DiscoveryError)

@@ -118,5 +118,5 @@ pub fn custom(
   dict.from_list([#("topologies", to_dynamic(strategies))])
 }
 
-@external(erlang, "muster_gleam_ffi", "topologies")
+@external(erlang, "muster_gleam_discovery", "topologies")
 fn to_dynamic(strategies: List(Strategy)) -> dynamic.Dynamic
