@@ -104,9 +104,9 @@ handle_call(pin, {Pid, _}, #state{overlay = #{context := Context} = Overlay, pin
     Pin = erlang:monitor(process, Pid),
     {reply, {Pin, muster_overlay_state:paths(Overlay), Context}, S#state{pins = Pins#{Pin => Overlay}}};
 handle_call({piece, Pin, Path}, _From, #state{pins = Pins} = S) ->
-    {reply, {ok, muster_overlay_state:piece(Path, map_get(Pin, Pins))}, S};
+    {reply, pinned(Pin, Pins, fun(State) -> muster_overlay_state:piece(Path, State) end), S};
 handle_call({read, Pin, Kinds, Path}, _From, #state{pins = Pins} = S) ->
-    {reply, {ok, muster_overlay_state:read(Kinds, Path, map_get(Pin, Pins))}, S};
+    {reply, pinned(Pin, Pins, fun(State) -> muster_overlay_state:read(Kinds, Path, State) end), S};
 handle_call(snapshot, _From, #state{overlay = Overlay} = S) ->
     {reply, Overlay, S};
 handle_call(members, _From, #state{options = #{node_id := Self}, peers = Peers} = S) ->
@@ -119,7 +119,7 @@ handle_call({receive_full_state, From, State}, _From, S) ->
     {reply, Reply, New};
 handle_call({set_peers, Peers}, _From, S) ->
     Unlisted = S#state{peers = muster_overlay_roster:unlist(given, S#state.peers)},
-    {reply, ok, listed(Peers, given, Unlisted)};
+    {reply, ok, monitored(listed(Peers, given, Unlisted))};
 handle_call({await_sync, Timeout}, From, #state{version = Version, waiters = Waiters} = S) ->
     Timer = timer(Timeout, {await_sync_timeout, From}),
     {noreply, answer_waiters(tick(S#state{waiters = [{From, Version, Timer} | Waiters]}))};
@@ -131,6 +131,13 @@ handle_call({unsubscribe, Pid}, _From, S) ->
     {reply, ok, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_call(_, _From, S) ->
     {reply, {error, unknown_call}, S}.
+
+%% A reader on another node may have been given up for dead.
+pinned(Pin, Pins, Read) ->
+    case Pins of
+        #{Pin := State} -> {ok, Read(State)};
+        #{} -> {error, released}
+    end.
 
 timer(infinity, _) -> none;
 timer(Ms, Message) -> erlang:send_after(Ms, self(), Message).
@@ -462,11 +469,14 @@ watch_nodes(#state{options = #{node_monitor := Server}} = S) ->
             Monitor = erlang:monitor(process, Pid),
             %% The reply is not waited for.
             _ = gen_server:send_request(Pid, {subscribe, self()}),
-            listed(nodes(), monitored, S#state{node_monitor = Monitor});
+            monitored(S#state{node_monitor = Monitor});
         undefined ->
             erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
             S
     end.
+
+monitored(#state{node_monitor = undefined} = S) -> S;
+monitored(S) -> listed(nodes(), monitored, S).
 
 where(Pid) when is_pid(Pid) -> Pid;
 where(Name) when is_atom(Name) -> whereis(Name);

@@ -130,9 +130,16 @@ counts(#{root := Root}) ->
 missing(Same, Same) ->
     0;
 missing(Ours, Theirs) ->
-    Seen = muster_causal:counters(Ours),
-    Count = fun({_, Lineage, N}, Sum) -> Sum + max(0, N - maps:get(Lineage, Seen, 0)) end,
-    lists:foldl(Count, 0, muster_causal:entries(Theirs)).
+    missing(muster_causal:entries(Theirs), muster_causal:counters(Ours), 0).
+
+missing([{_, Lineage, N} | Entries], Seen, Sum) ->
+    case Seen of
+        #{Lineage := Known} when Known >= N -> missing(Entries, Seen, Sum);
+        #{Lineage := Known} -> missing(Entries, Seen, Sum + N - Known);
+        #{} -> missing(Entries, Seen, Sum + N)
+    end;
+missing([], _Seen, Sum) ->
+    Sum.
 
 %%% Reading it all, in pieces
 

@@ -29,6 +29,11 @@ defmodule Muster.Overlay.OverlayTest do
     assert unit.node == a.node
     assert_in_delta unit.last_updated, System.system_time(:millisecond), 60_000
 
+    # Peers that are given come and go beside the monitor's.
+    overlay(a, :set_peers, [[b.node, :elsewhere@nowhere]])
+    assert overlay(a, :get_overlay_state).peers == Enum.sort([b.node, :elsewhere@nowhere])
+    overlay(a, :set_peers, [[]])
+
     overlay(a, :remove_waypoint, ["wp_alpha"])
     elixir.(:remove_entity, [:unit_1])
     elixir.(:remove_annotation, ["n1"])
@@ -219,7 +224,12 @@ defmodule Muster.Overlay.OverlayTest do
   end
 
   describe "with a data directory" do
-    @describetag :tmp_dir
+    setup do
+      dir = Path.join(System.tmp_dir!(), unique_name("muster_overlay"))
+      File.mkdir_p!(dir)
+      on_exit(fn -> File.rm_rf!(dir) end)
+      %{tmp_dir: dir}
+    end
 
     test "the state survives a restart of the whole cluster, and is added to after it", %{
       tmp_dir: dir
