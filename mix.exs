@@ -56,9 +56,8 @@ defmodule Muster.MixProject do
     ]
   end
 
-  # As in src/muster.app.src, which is what rebar3 reads: one place for both.
   def application do
-    {:ok, [{:application, :muster, app}]} = :file.consult("src/muster.app.src")
+    app = app_src()
 
     [
       mod: app[:mod],
@@ -93,13 +92,19 @@ defmodule Muster.MixProject do
   end
 
   defp package do
+    app = app_src()
+
     [
-      licenses: ["Apache-2.0"],
-      links: %{},
-      files: ~w(c_src/core c_src/node c_src/nif src include lib priv/.gitkeep
-           script/build-beam script/check-libs script/deps script/erlang-paths
-           Makefile VERSION mix.exs .formatter.exs rebar.config rebar.lock
-           README.md CHANGELOG.md LICENSE)
+      licenses: Enum.map(app[:licenses], &to_string/1),
+      links: Map.new(app[:links], fn {name, url} -> {to_string(name), to_string(url)} end),
+      build_tools: Enum.map(app[:build_tools], &to_string/1),
+      files: Enum.map(app[:files], &to_string/1)
     ]
+  end
+
+  # What rebar3 and rebar3_hex read: one place for both.
+  defp app_src do
+    {:ok, [{:application, :muster, app}]} = :file.consult("src/muster.app.src")
+    app
   end
 end
