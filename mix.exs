@@ -69,7 +69,7 @@ defmodule Muster.MixProject do
 
   # `config :muster, elixir_names: false` in the using project leaves out the modules under the
   # documented names (Raxol.Swarm.*), which would clash in a release that holds raxol as well;
-  # the Erlang modules muster_* and what is in lib/muster/ stay.
+  # the Erlang modules muster_* and what is in lib/muster/ and lib/mix/ stay.
   defp elixirc_paths(:test), do: ["lib", "test/support"]
 
   defp elixirc_paths(_) do
@@ -78,7 +78,7 @@ defmodule Muster.MixProject do
         ["lib"]
 
       false ->
-        ["lib/muster"]
+        ["lib/muster", "lib/mix"]
 
       other ->
         Mix.raise("config :muster, elixir_names: expected true or false, got: #{inspect(other)}")
