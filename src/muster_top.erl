@@ -63,13 +63,21 @@ main(Arguments) ->
             %% Reports of lost connections would go over the picture.
             _ = logger:set_primary_config(level, none),
             _ = io:setopts([{encoding, encoding(Options)}]),
-            exit_code(run_checked(Options));
+            exit_code(run_or_fail(Options));
         help ->
             io:put_chars(muster_top_options:usage()),
             0;
         {error, Text} ->
             complain(Text),
             2
+    end.
+
+%% Said in one line instead of a crash dump.
+run_or_fail(Options) ->
+    try
+        run_checked(Options)
+    catch
+        Class:Reason -> {error, {Class, Reason}}
     end.
 
 encoding(#{unicode := true}) -> unicode;
@@ -244,7 +252,8 @@ notice(#state{node = Node, problem = Reason}) -> ["!! ", problem({Node, Reason})
 
 print(#{node := Node, at := At, version := Version} = Snapshot, #{unicode := Unicode}) ->
     Lines = muster_top_view:lines(Snapshot, #{columns => infinity, unicode => Unicode}),
-    Title = io_lib:format("~ts at ~ts, muster ~ts", [Node, calendar:system_time_to_rfc3339(At, [{unit, millisecond}]), Version]),
+    Time = calendar:system_time_to_rfc3339(At, [{unit, millisecond}]),
+    Title = io_lib:format("~ts at ~ts, muster ~ts", [Node, Time, Version]),
     io:put_chars([[Line, "\n"] || {_, Line} <- [{title, Title} | Lines]]).
 
 time(At) ->

@@ -91,8 +91,10 @@ is_node(Name) ->
             _ -> false
         end.
 
-is_name({Domain, Name}) -> lists:member(Domain, [shortnames, longnames]) andalso is_path(Name);
-is_name(_) -> false.
+is_name({Domain, Name}) ->
+    lists:member(Domain, [shortnames, longnames]) andalso is_path(Name) andalso string:length(Name) =< 255;
+is_name(_) ->
+    false.
 
 is_path(Path) -> is_list(Path) andalso Path =/= [] andalso io_lib:char_list(Path).
 

@@ -40,7 +40,10 @@
     peers := part([map()]),
     health := part([muster_node_monitor:health()]),
     discovery := part(map()),
-    topology := part(#{commander := {node(), muster_topology:token()} | none, roles := [{node(), muster_topology:role()}]}),
+    topology := part(#{
+        commander := {node(), muster_topology:token()} | none,
+        roles := [{node(), muster_topology:role()}]
+    }),
     overlay := part(map())
 }.
 %% `at': `erlang:system_time(millisecond)'. `connected': the BEAM's visible nodes. `cnode' and `peers' are what

@@ -90,25 +90,33 @@ commander(#{topology := {ok, #{commander := Commander, roles := Roles}}, node :=
 commander(#{topology := Part}) ->
     absent(Part).
 
-%% Figures first, as far as the overlay has some; what its peers have is in the table.
-overlay({ok, Status}) ->
-    Figures = [io_lib:format("~ts ~0tp", [Key, Value]) || {Key, Value} <- lists:sort(maps:to_list(Status)),
-        is_atom(Key), is_number(Value) orelse is_boolean(Value)],
-    case {maps:size(synced(Status)), Figures} of
-        {0, []} -> "runs";
-        {0, _} -> lists:join(", ", Figures);
-        {Peers, _} ->
-            In = length([yes || true <- maps:values(synced(Status))]),
-            lists:join(", ", [io_lib:format("in sync with ~b of ~ts", [In, count(Peers, "peer")]) | Figures])
-    end;
+overlay({ok, #{peers := Peers, entities := Entities, waypoints := Waypoints, annotations := Annotations} = Status}) ->
+    Live = [InSync || #{up := true, in_sync := InSync} <- maps:values(Peers)],
+    [
+        io_lib:format("in sync with ~b of ~ts; ", [length([yes || true <- Live]), count(length(Live), "live peer")]),
+        io_lib:format("entities ~b, waypoints ~b, annotations ~b", [Entities, Waypoints, Annotations]),
+        case Status of
+            #{loading := true} -> "; loading";
+            #{} -> ""
+        end
+    ];
+overlay({ok, _}) ->
+    "runs";
 overlay(Part) ->
     absent(Part).
 
-%% Which peers have what we have.
-synced(#{peers := Peers}) when is_map(Peers) ->
-    maps:from_list([{name(Node), InSync} || {Node, #{in_sync := InSync}} <- maps:to_list(Peers)]);
+%% Which peers have what is here.
+synced(#{overlay := {ok, #{peers := Peers}}}) ->
+    maps:from_list([
+        {name(peer_node(Peer)), Up andalso InSync}
+     || {Peer, #{up := Up, in_sync := InSync}} <- maps:to_list(Peers)
+    ]);
 synced(_) ->
     #{}.
+
+%% A peer is a node, or a name there.
+peer_node({_Name, Node}) -> Node;
+peer_node(Node) -> Node.
 
 absent(none) -> "not running";
 absent({error, timeout}) -> "does not answer";
@@ -140,11 +148,7 @@ rows(#{node := Self, connected := Connected} = Snapshot) ->
     Linked = [{Name, Peer} || #{node := Name} = Peer <- list(peers, Snapshot), not is_cnode(Name)],
     Healths = [{name(Node), Health} || #{node := Node} = Health <- list(health, Snapshot)],
     Roles = roles(Snapshot),
-    Synced =
-        case Snapshot of
-            #{overlay := {ok, Status}} -> synced(Status);
-            #{} -> #{}
-        end,
+    Synced = synced(Snapshot),
     Names = [name(Node) || Node <- Connected] ++
         lists:append([maps:keys(maps:from_list(Pairs)) || Pairs <- [Linked, Healths, Roles]]),
     [
@@ -337,7 +341,8 @@ clean(Text, #{unicode := Unicode}) ->
 shown(C, _) when C < 32; C >= 127, C < 160 -> $?;
 shown(C, false) when C > 126 -> $?;
 %% Marks that turn the direction of writing, or that take no room.
-shown(C, true) when C >= 16#200B, C =< 16#200F; C >= 16#2028, C =< 16#202E; C >= 16#2060, C =< 16#206F; C =:= 16#FEFF -> $?;
+shown(C, _) when C >= 16#200B, C =< 16#200F; C >= 16#2028, C =< 16#202E -> $?;
+shown(C, _) when C >= 16#2060, C =< 16#206F; C =:= 16#FEFF -> $?;
 shown(C, _) -> C.
 
 cut(Text, infinity) -> Text;

@@ -15,7 +15,8 @@ snapshot() ->
         peers => {ok, [
             #{node => <<"b@h">>, state => connected, reason => <<"dialled">>, since_ms => 10, retry_in_ms => none},
             #{node => <<"b-muster@h">>, state => connected, reason => <<"dialled">>},
-            #{node => <<"d@h">>, state => cookie_mismatch, reason => <<"another cookie">>, since_ms => 12000, retry_in_ms => 1500}
+            #{node => <<"d@h">>, state => cookie_mismatch, reason => <<"another cookie">>, since_ms => 12000,
+                retry_in_ms => 1500}
         ]},
         health => {ok, [
             health('b@h', healthy, [0.25, 0.5, 1.0], connected),
@@ -57,7 +58,8 @@ texts_test_() ->
                 {heading, "NODE  BEAM  LINK             HEALTH   ROLE          RTT     AVG  JITTER  LAST ROUND TRIPS"}},
             {"b@h", {normal, "b@h   up    connected        healthy  commander  250 us  583 us    0 us  █▃▁"}},
             {"c@h", {warning, "c@h   up    connected        suspect             150 ms  150 ms    0 us  ▁"}},
-            {"d@h", {trouble, "d@h   -     cookie_mismatch                      another cookie, for 12 s, again in 1.5 s"}},
+            {"d@h",
+                {trouble, "d@h   -     cookie_mismatch                      another cookie, for 12 s, again in 1.5 s"}},
             {"e@h", {trouble, "e@h   -     name_unknown     down                because"}}
         ]
     ].
@@ -94,7 +96,8 @@ bytes_that_are_no_text_are_shown_somehow_test() ->
 %% Each part may be missing or failed, by itself and together.
 every_part_may_be_absent_test() ->
     Parts = [cnode, peers, health, discovery, topology, overlay],
-    Absences = [none, {error, timeout}, {error, noproc}, {error, {badmatch, [x]}}, {error, unavailable}, {error, not_started}],
+    Reasons = [timeout, noproc, {badmatch, [x]}, unavailable, not_started, cnode_down],
+    Absences = [none | [{error, Reason} || Reason <- Reasons]],
     [?assertMatch([_ | _], lines((snapshot())#{Part => Absence}, 80, true)) || Part <- Parts, Absence <- Absences],
     Nothing = lines(maps:merge(snapshot(), maps:from_keys(Parts, {error, timeout})), 80, true),
     ?assertEqual({normal, "C node      does not answer"}, line("C node", Nothing)),
@@ -103,11 +106,17 @@ every_part_may_be_absent_test() ->
 
 overlay_test_() ->
     Of = fun(Status) -> lines((snapshot())#{overlay => {ok, Status}}, infinity, true) end,
-    Synced = Of(#{peers => #{'b@h' => #{in_sync => true}, 'c@h' => #{in_sync => false}}, entities => 12}),
+    Peer = fun(Up, InSync) -> #{up => Up, in_sync => InSync, heard_ms_ago => never} end,
+    Status = #{node_id => 'a@h', entities => 12, waypoints => 1, annotations => 0, loading => false,
+        peers => #{'b@h' => Peer(true, true), {named, 'c@h'} => Peer(true, false), 'f@h' => Peer(false, true)}},
+    Text = "overlay     in sync with 1 of 2 live peers; entities 12, waypoints 1, annotations 0",
+    Lines = Of(Status),
     [
-        ?_assertEqual({normal, "overlay     in sync with 1 of 2 peers, entities 12"}, line("overlay", Synced)),
-        ?_assertMatch({_, "b@h   up    connected        healthy  commander  yes " ++ _}, line("b@h", Synced)),
-        ?_assertMatch({_, "c@h   up    connected        suspect             no " ++ _}, line("c@h", Synced)),
+        ?_assertEqual({normal, Text}, line("overlay", Lines)),
+        ?_assertEqual({normal, Text ++ "; loading"}, line("overlay", Of(Status#{loading := true}))),
+        ?_assertMatch({_, "b@h   up    connected        healthy  commander  yes " ++ _}, line("b@h", Lines)),
+        ?_assertMatch({_, "c@h   up    connected        suspect             no " ++ _}, line("c@h", Lines)),
+        %% Of a later version.
         ?_assertEqual({normal, "overlay     runs"}, line("overlay", Of(#{})))
     ].
 
@@ -130,7 +139,9 @@ duration_test_() ->
 %%% The screen
 
 frame_test_() ->
-    Frame = fun(Lines, Rows, Colours) -> unicode:characters_to_list(muster_top_terminal:frame(Lines, Rows, Colours)) end,
+    Frame = fun(Lines, Rows, Colours) ->
+        unicode:characters_to_list(muster_top_terminal:frame(Lines, Rows, Colours))
+    end,
     Lines = [{normal, "one"}, {trouble, "two"}, {warning, "three"}],
     [
         ?_assertEqual("\e[Hone\e[K\r\ntwo\e[K\r\nthree\e[K\e[J", Frame(Lines, 3, false)),
@@ -143,7 +154,8 @@ frame_test_() ->
 %%% The snapshot
 
 nothing_runs_test() ->
-    Snapshot = ?SNAP:collect(#{discovery => no_such_server, node_monitor => no_such_server, topology => no_such_server}),
+    Nobody = no_such_server,
+    Snapshot = ?SNAP:collect(#{discovery => Nobody, node_monitor => Nobody, topology => Nobody, overlay => Nobody}),
     ?assertMatch(
         #{node := nonode@nohost, cnode := {error, not_started}, peers := {error, not_started}, health := none,
             discovery := none, topology := none, overlay := none, connected := []},
@@ -193,10 +205,14 @@ parse_test_() ->
     Parse = fun muster_top_options:parse/1,
     [
         ?_assertMatch(
-            {ok, #{node := "a@h", cookie_file := "f", interval_ms := 500, once := true, unicode := false, name := {shortnames, "me"}}},
-            Parse(["--node", "a@h", "--cookie-file", "f", "--interval", <<"500">>, "--once", "--ascii", "--sname", "me"])
+            {ok, #{node := "a@h", cookie_file := "f", interval_ms := 500, once := true, unicode := false,
+                name := {shortnames, "me"}}},
+            Parse(["--node", "a@h", "--cookie-file", "f", "--interval", <<"500">>, "--once", "--ascii",
+                "--sname", "me"])
         ),
-        ?_assertMatch({ok, #{once := false, interval_ms := 1000, cookie_file := none, name := none}}, Parse(["--node", "a@h"])),
+        ?_assertMatch(
+            {ok, #{once := false, interval_ms := 1000, cookie_file := none, name := none}}, Parse(["--node", "a@h"])
+        ),
         ?_assertEqual(help, Parse(["--node", "a@h", "--help"]))
         | [
             ?_test(begin
