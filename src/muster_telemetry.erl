@@ -18,6 +18,10 @@
 %%     `error', then with `reason'.</li>
 %% <li>`[muster, discovery, peer_up]', `peer_update', `peer_down': measurements `#{system_time}',
 %%     metadata `#{server, node, metadata}', `reason' instead of `metadata' with the last.</li>
+%% <li>`[muster, overlay, refused]': measurements `#{system_time}', metadata `#{overlay, from}', when a
+%%     peer's message was malformed; at most once a second.</li>
+%% <li>`[muster, overlay, loaded]': measurements `#{duration, entries}' (duration in native units,
+%%     entries in the overlay by then), metadata `#{overlay, from}', when a stream has come in.</li>
 %% </ul>
 -module(muster_telemetry).
 
