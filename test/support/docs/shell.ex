@@ -1,7 +1,7 @@
 defmodule Muster.Test.Docs.Shell do
   @moduledoc """
   A page's commands, in a scratch directory. In `console` blocks they begin with `$`, the lines below are what they print: these
-  must come in this order, other lines may come between; numbers and the page's `any` words are any, `…` is any text.
+  must come in this order, other lines may come between (in `sh` blocks each line is a command); numbers and the page's `any` words are any, `…` is any text.
 
   Commands that install, or that take minutes and are run elsewhere (CI), are checked to exist.
   """
@@ -65,7 +65,9 @@ defmodule Muster.Test.Docs.Shell do
     |> Enum.reverse()
   end
 
-  defp commands(%{text: text}), do: [{"set -e\n" <> text, []}]
+  defp commands(%{text: text}) do
+    for line <- String.split(text, "\n", trim: true), not String.starts_with?(line, "#"), do: {line, []}
+  end
 
   defp below(true, line, command, rest), do: [{command <> "\n" <> line, []} | rest]
   defp below(false, line, command, rest), do: [{command, [line]} | rest]
