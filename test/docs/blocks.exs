@@ -142,7 +142,9 @@ defmodule Muster.Docs.BlocksTest do
 
   defp fresh(page) do
     close(page)
-    %{page | evaluators: evaluators(page.context)}
+    Process.delete(:shells)
+    shell = Shell.close(page.shell)
+    %{page | evaluators: evaluators(page.context), shell: shell}
   end
 
   defp run(language, %{file: nil} = block, page) when language in ~w(elixir erlang) do

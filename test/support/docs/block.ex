@@ -3,7 +3,7 @@ defmodule Muster.Test.Docs.Block do
   The fenced code blocks of a page, each with the notes (HTML comments) that stand before it:
 
       <!-- not run: WHY -->    nothing runs it, and why
-      <!-- fresh -->           servers and bindings of the blocks before are gone
+      <!-- fresh -->           servers, bindings and commands of the blocks before are gone
       <!-- on every node -->   it is evaluated on all nodes of the cluster, not on one
       <!-- stays -->           its last command does not end; it does so with the page
 

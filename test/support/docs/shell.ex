@@ -49,6 +49,8 @@ defmodule Muster.Test.Docs.Shell do
       System.cmd("kill", ["-TERM", "--", "-#{os_pid}"], stderr_to_stdout: true)
       if match?({:timeout, _}, collect(port, "", fn _ -> false end, 10_000)), do: kill(os_pid)
     end
+
+    %{shell | staying: []}
   end
 
   # ---- what stands in a block ----
