@@ -12,11 +12,11 @@ defmodule Muster.Docs.BlocksTest do
   @root Path.expand("../..", __DIR__)
   @pages Block.pages(@root)
   @cookie "muster_test"
-  # What pages call the nodes, and how they are called here.
+  # What pages call the nodes, and how they are called here (in the same order).
   @hosts %{
     "app@host1" => "app@127.0.0.1",
-    "app@host2" => "app2@127.0.0.1",
-    "app@host3" => "app3@127.0.0.1"
+    "app@host2" => "app_2@127.0.0.1",
+    "app@host3" => "app_3@127.0.0.1"
   }
   # The demo's nodes: which of them commands is up to them.
   @any ~w(berlin lagos quito)
@@ -27,7 +27,7 @@ defmodule Muster.Docs.BlocksTest do
 
   setup_all do
     nodes =
-      for name <- ~w(app app2 app3) do
+      for name <- ~w(app app_2 app_3) do
         Cluster.start_node(name: {:exact, name}, cookie: @cookie, monitor: nil)
       end
 
