@@ -68,7 +68,9 @@ defmodule Muster.Test.Docs.Shell do
   end
 
   defp commands(%{text: text}) do
-    for line <- String.split(text, "\n", trim: true), not String.starts_with?(line, "#"), do: {line, []}
+    for line <- String.split(text, "\n", trim: true),
+        not String.starts_with?(line, "#"),
+        do: {line, []}
   end
 
   defp below(true, line, command, rest), do: [{command <> "\n" <> line, []} | rest]
