@@ -80,7 +80,7 @@ defmodule Muster.Docs.BlocksTest do
   for path <- @pages, System.get_env("PAGE") in [nil, Path.basename(path)] do
     @path path
     test Path.relative_to(path, @root), context do
-      page = open(Path.basename(@path), context)
+      page = open(@path, context)
 
       try do
         Enum.reduce(Block.read(@path), page, fn block, page ->
@@ -95,7 +95,7 @@ defmodule Muster.Docs.BlocksTest do
 
   # ---- a page ----
 
-  defp open(name, context) do
+  defp open(path, context) do
     home = Path.join(context.scratch, "home")
     cookie = Path.join(home, ".erlang.cookie")
     File.mkdir_p!(home)
@@ -109,7 +109,7 @@ defmodule Muster.Docs.BlocksTest do
       "MIX_ENV" => "dev"
     }
 
-    dir = Path.join(context.scratch, name)
+    dir = Path.join(context.scratch, Path.relative_to(path, @root))
     File.mkdir_p!(dir)
     File.ln_s!(@root, Path.join(dir, "muster"))
     evaluators = evaluators(context)
