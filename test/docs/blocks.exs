@@ -8,7 +8,7 @@ defmodule Muster.Docs.BlocksTest do
   alias Muster.Test.Cluster
   alias Muster.Test.Docs.{Block, Evaluator, Shell}
 
-  @moduletag timeout: 120_000
+  @moduletag timeout: 300_000
   @root Path.expand("../..", __DIR__)
   @pages Block.pages(@root)
   @cookie "muster_test"
@@ -122,7 +122,7 @@ defmodule Muster.Docs.BlocksTest do
 
   defp close(page) do
     for {node, pid} <- page.evaluators,
-        do: :ok = Cluster.call(node, Evaluator, :stop, [pid], 60_000)
+        do: :ok = Cluster.call(node, Evaluator, :stop, [pid], 150_000)
 
     page
   end
@@ -156,7 +156,7 @@ defmodule Muster.Docs.BlocksTest do
     for {node, pid} <- here do
       args = [pid, String.to_atom(language), block.text, block.line + 1]
 
-      case Cluster.call(node, Evaluator, :run, args, 60_000) do
+      case Cluster.call(node, Evaluator, :run, args, 150_000) do
         :ok -> :ok
         {:ok, _} -> :ok
         {:error, text} -> raise text

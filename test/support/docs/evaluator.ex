@@ -7,7 +7,7 @@ defmodule Muster.Test.Docs.Evaluator do
   slower than a test.
   """
 
-  @deadline_ms 10_000
+  @deadline_ms 30_000
 
   def start do
     {:ok, _} = :application.ensure_all_started(:elixir)

@@ -10,7 +10,7 @@ defmodule Muster.Test.Docs.Shell do
 
   defstruct [:root, :dir, :cwd, :env, :any, staying: [], checked: 0]
 
-  @command_ms 60_000
+  @command_ms 120_000
 
   @doc "`any`: words that stand for each other in the output, such as the names of the demo's nodes."
   def new(root, dir, env, any) do
