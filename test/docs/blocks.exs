@@ -21,6 +21,9 @@ defmodule Muster.Docs.BlocksTest do
   # The demo's nodes: which of them commands is up to them.
   @any ~w(berlin lagos quito)
 
+  # What pages speak of without saying what it is.
+  @bindings [data: "some data"]
+
   # Left to the suite of the Gleam package, which compiles them.
   @elsewhere ~w(gleam)
   @runs ~w(elixir erlang console sh ini toml json)
@@ -88,7 +91,9 @@ defmodule Muster.Docs.BlocksTest do
         end)
         |> close()
       after
+        # What is left of a page that failed.
         Enum.each(Process.delete(:shells) || [], &Shell.close/1)
+        for {node, pid} <- Process.delete(:evaluators) || [], do: stop(node, pid)
       end
     end
   end
@@ -117,15 +122,19 @@ defmodule Muster.Docs.BlocksTest do
   end
 
   # The node of the pages comes last: what it waits for may need the others.
-  defp evaluators(%{nodes: nodes}),
-    do: for(node <- nodes, do: {node, Cluster.call(node, Evaluator, :start, [])})
+  defp evaluators(%{nodes: nodes}) do
+    evaluators = for node <- nodes, do: {node, Cluster.call(node, Evaluator, :start, [@bindings])}
+    Process.put(:evaluators, evaluators)
+    evaluators
+  end
 
   defp close(page) do
-    for {node, pid} <- page.evaluators,
-        do: :ok = Cluster.call(node, Evaluator, :stop, [pid], 150_000)
-
+    for {node, pid} <- page.evaluators, do: stop(node, pid)
+    Process.delete(:evaluators)
     page
   end
+
+  defp stop(node, pid), do: :ok = Cluster.call(node, Evaluator, :stop, [pid], 150_000)
 
   defp run(block, page) do
     page = if Block.note?(block, "fresh"), do: fresh(page), else: page

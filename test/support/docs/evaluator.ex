@@ -9,10 +9,11 @@ defmodule Muster.Test.Docs.Evaluator do
 
   @deadline_ms 30_000
 
-  def start do
+  @doc "`bindings` are variables that a page has from nowhere."
+  def start(bindings \\ []) do
     {:ok, _} = :application.ensure_all_started(:elixir)
     Code.compiler_options(ignore_module_conflict: true)
-    state = %{elixir: [], erlang: :erl_eval.new_bindings(), env: Code.env_for_eval([])}
+    state = %{elixir: bindings, erlang: :erl_eval.new_bindings(), env: Code.env_for_eval([])}
 
     spawn(fn ->
       # As in a shell: a server that fails to start is an answer, not the end.
@@ -92,12 +93,13 @@ defmodule Muster.Test.Docs.Evaluator do
 
   defp evaluate(:erlang, text, line, state) do
     {:ok, tokens, _} = :erl_scan.string(to_charlist(text), line)
+    forms = forms(tokens)
 
-    if match?([{:-, _}, {:atom, _, :module} | _], tokens) do
-      compile(tokens)
+    if module?(forms) do
+      compile(forms)
       state
     else
-      for(form <- forms(tokens), expression <- parse(form), do: expression)
+      for(form <- forms, expression <- parse(form), do: expression)
       |> Enum.reduce(state, fn expression, state ->
         patiently(fn ->
           {:value, _, bindings} = :erl_eval.expr(expression, state.erlang)
@@ -201,9 +203,22 @@ defmodule Muster.Test.Docs.Evaluator do
     end
   end
 
-  defp compile(tokens) do
-    parsed = for {:ok, form} <- Enum.map(forms(tokens), &:erl_parse.parse_form/1), do: form
-    {:ok, module, code} = :compile.forms(parsed, [:return_errors, :report_errors])
+  # A module, or functions of one.
+  defp module?([first | _] = forms) do
+    match?([{:-, _}, {:atom, _, :module} | _], first) or
+      (match?({:error, _}, :erl_parse.parse_exprs(first)) and
+         Enum.all?(forms, &match?({:ok, _}, :erl_parse.parse_form(&1))))
+  end
+
+  defp compile(forms) do
+    parsed = for {:ok, form} <- Enum.map(forms, &:erl_parse.parse_form/1), do: form
+
+    named =
+      if Enum.any?(parsed, &match?({:attribute, _, :module, _}, &1)),
+        do: parsed,
+        else: [{:attribute, 1, :module, :functions_of_a_page} | parsed]
+
+    {:ok, module, code} = :compile.forms(named, [:export_all, :nowarn_export_all, :return_errors])
     {:module, ^module} = :code.load_binary(module, 'a page', code)
   end
 

@@ -82,7 +82,7 @@ defmodule Muster.Test.Docs.Shell do
 
   defp seen_elsewhere?(command) do
     Regex.match?(
-      ~r{^(\w+=\S* )*(make|sudo|git clone|systemctl|journalctl|script/|bash \.ci/)},
+      ~r{^(\w+=\S* )*(make|mix muster\.|sudo|git clone|systemctl|journalctl|script/|bash \.ci/)},
       command
     )
   end
@@ -100,6 +100,10 @@ defmodule Muster.Test.Docs.Shell do
 
       [program | _] when program in ~w(sudo git systemctl journalctl) ->
         :ok
+
+      ["mix", task | _] ->
+        File.regular?(Path.join(shell.root, "lib/mix/tasks/#{task}.ex")) or
+          raise "there is no #{task}"
 
       ["bash", script | _] ->
         File.regular?(Path.join(shell.root, script)) or raise "there is no #{script}"
