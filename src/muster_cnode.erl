@@ -76,7 +76,7 @@
 -type generation() :: non_neg_integer().
 -type reply_to() :: {from, gen_server:from()} | {message, pid(), Tag :: term()}.
 -type result() :: {ok, term()} | {error, term()}.
--type on_exit() :: none | {Op :: atom(), Arg :: term()}.
+-type on_exit() :: none | {Op :: atom(), Arg :: term()} | {Op :: atom(), Arg :: term(), Crashed :: term()}.
 -type phase() ::
     %% none for this platform, or none wanted
     unavailable
@@ -99,8 +99,7 @@
     backoff = ?BACKOFF_MIN_MS :: pos_integer(),
     next_id = 1 :: pos_integer(),
     requests = #{} :: #{pos_integer() => reply_to() | distribute},
-    keys = #{} :: #{{service(), key()} => #{pid() => on_exit()}},
-    pids = #{} :: #{pid() => reference()},
+    services = muster_cnode_services:new() :: muster_cnode_services:services(),
     %% The BEAM node's name that the C node was given.
     distributed :: node() | undefined,
     %% Why it is in no cluster, as last logged.
@@ -187,7 +186,9 @@ register(Service, Key) ->
 %% @doc Registers the calling process for a service's events under a key. Returns a monitor of
 %% this server, at once: on its `DOWN' message, which also comes when the server is not running,
 %% register again. `OnExit' is an operation sent to the C node when the process exits or
-%% unregisters and nobody else has the same key, so that no state is left behind.
+%% unregisters and nobody else has the same key, so that no state is left behind. `Crashed' is its
+%% argument when the process did not mean to end (a supervisor will start it again): when its exit
+%% reason is not `normal', `shutdown' or `{shutdown, _}'.
 -spec register(service(), key(), on_exit()) -> reference().
 register(Service, Key, OnExit) ->
     Monitor = erlang:monitor(process, ?MODULE),
@@ -229,7 +230,8 @@ handle_cast({cast, Service, Op, Arg}, S) ->
 handle_cast({register, Pid, Service, Key, OnExit}, S) ->
     {noreply, add_service(Pid, {Service, Key}, OnExit, S)};
 handle_cast({unregister, Pid, Service, Key}, S) ->
-    {noreply, remove_key(Pid, {Service, Key}, S)};
+    Left = muster_cnode_services:remove(Pid, {Service, Key}, normal, S#state.services),
+    {noreply, say_farewell(Left, S)};
 handle_cast(_, S) ->
     {noreply, S}.
 
@@ -245,8 +247,8 @@ handle_info({'DOWN', _, process, {muster_port_owner, _}, _}, #state{owner = unde
     {noreply, start_cnode(S)};
 handle_info(restart, #state{owner = undefined} = S) ->
     {noreply, start_cnode(S)};
-handle_info({'DOWN', _, process, Pid, _}, S) ->
-    {noreply, remove_service(Pid, S)};
+handle_info({'DOWN', _, process, Pid, Reason}, S) ->
+    {noreply, say_farewell(muster_cnode_services:gone(Pid, Reason, S#state.services), S)};
 handle_info({nodeup, Node}, S) when Node =:= node() ->
     {noreply, distribute(S)};
 handle_info({nodedown, Node}, #state{distributed = Node} = S) ->
@@ -439,7 +441,7 @@ kept_out(Text, #state{kept_out = Text} = S) ->
     S#state{distributed = undefined};
 kept_out(Text, S) ->
     ?LOG_ERROR("muster's C node stays out of the cluster: ~ts", [Text], ?LOG_META),
-    notify_key({node, peers}, {kept_out, unicode:characters_to_binary(Text)}, S),
+    notify_key({node, peers}, kept_out_event(Text), S),
     S#state{distributed = undefined, kept_out = Text}.
 
 leave_cluster(#state{owner = Owner} = S) when is_pid(Owner) ->
@@ -589,67 +591,32 @@ reply(distribute, _) ->
 
 %%% Services
 
-add_service(Pid, ServiceKey, OnExit, #state{keys = Keys, pids = Pids} = S) ->
+add_service(Pid, ServiceKey, OnExit, #state{services = Services, kept_out = KeptOut} = S) ->
     Pid ! presence(S),
-    case {ServiceKey, S#state.kept_out} of
-        {_, undefined} ->
-            ok;
-        {{node, peers}, Text} ->
-            Event = {kept_out, unicode:characters_to_binary(Text)},
-            Pid ! {muster_cnode, event, node, peers, Event};
-        _ ->
-            ok
-    end,
-    Monitor =
-        case Pids of
-            #{Pid := Known} -> Known;
-            #{} -> erlang:monitor(process, Pid)
-        end,
-    Members = maps:get(ServiceKey, Keys, #{}),
-    S#state{
-        keys = Keys#{ServiceKey => Members#{Pid => OnExit}},
-        pids = Pids#{Pid => Monitor}
-    }.
+    _ = KeptOut =/= undefined andalso ServiceKey =:= {node, peers} andalso
+        (Pid ! {muster_cnode, event, node, peers, kept_out_event(KeptOut)}),
+    S#state{services = muster_cnode_services:add(Pid, ServiceKey, OnExit, Services)}.
+
+kept_out_event(Text) ->
+    {kept_out, unicode:characters_to_binary(Text)}.
 
 presence(#state{phase = up, generation = Generation}) ->
     {muster_cnode, up, Generation};
 presence(#state{down_reason = Reason, generation = Generation}) ->
     {muster_cnode, down, Generation, Reason}.
 
-remove_service(Pid, #state{keys = Keys} = S) ->
-    Of = [ServiceKey || {ServiceKey, #{Pid := _}} <- maps:to_list(Keys)],
-    lists:foldl(fun(ServiceKey, Acc) -> remove_key(Pid, ServiceKey, Acc) end, S, Of).
+say_farewell({Farewells, Services}, S) ->
+    lists:foldl(
+        fun({Service, Op, Arg}, Acc) -> cast_to_cnode(Service, Op, Arg, Acc) end,
+        S#state{services = Services},
+        Farewells
+    ).
 
-remove_key(Pid, {Service, _} = ServiceKey, #state{keys = Keys} = S) ->
-    case maps:take(Pid, maps:get(ServiceKey, Keys, #{})) of
-        error ->
-            S;
-        {OnExit, Others} when map_size(Others) =:= 0 ->
-            clean_up(Service, OnExit, forget(Pid, S#state{keys = maps:remove(ServiceKey, Keys)}));
-        {_, Others} ->
-            forget(Pid, S#state{keys = Keys#{ServiceKey => Others}})
-    end.
+notify(Message, #state{services = Services}) ->
+    muster_cnode_services:tell_all(Message, Services).
 
-%% Drops the monitor of a process that has no key left.
-forget(Pid, #state{keys = Keys, pids = Pids} = S) ->
-    case lists:any(fun(Members) -> is_map_key(Pid, Members) end, maps:values(Keys)) of
-        true ->
-            S;
-        false ->
-            {Monitor, Rest} = maps:take(Pid, Pids),
-            erlang:demonitor(Monitor, [flush]),
-            S#state{pids = Rest}
-    end.
-
-clean_up(_Service, none, S) -> S;
-clean_up(Service, {Op, Arg}, S) -> cast_to_cnode(Service, Op, Arg, S).
-
-notify(Message, #state{pids = Pids}) ->
-    maps:foreach(fun(Pid, _) -> Pid ! Message end, Pids).
-
-notify_key({Service, Key} = ServiceKey, Event, #state{keys = Keys}) ->
-    Members = maps:get(ServiceKey, Keys, #{}),
-    maps:foreach(fun(Pid, _) -> Pid ! {muster_cnode, event, Service, Key, Event} end, Members).
+notify_key(ServiceKey, Event, #state{services = Services}) ->
+    muster_cnode_services:tell(ServiceKey, Event, Services).
 
 schedule_check() ->
     erlang:send_after(?CHECK_MS, self(), check).

@@ -38,7 +38,7 @@
 -export([
     available/0,
     start_link/0, start_link/1, start_link/2,
-    child_spec/1,
+    child_spec/1, child_spec/2,
     stop/0, stop/1, stop/2,
     subscribe/0, subscribe/1, subscribe/2,
     unsubscribe/0, unsubscribe/1, unsubscribe/2,
@@ -65,7 +65,11 @@
 %% As far as the BEAM's own time-outs go.
 -define(TIMER_MAX_MS, 16#FFFFFFFF).
 
--type options() :: [{atom(), term()}] | #{atom() => term()}.
+-type options() :: [{atom(), term()}] | #{atom() => term()} | fun(() -> options()).
+%% A function is called at each start. Supervisors log their children's arguments: {@link
+%% child_spec/1} makes a function of options that hold a secret; who writes the specification
+%% himself can give one.
+%%
 %% What concerns the instance:
 %% <dl>
 %% <dt>`name'</dt><dd>Default `muster_discovery'.</dd>
@@ -181,10 +185,16 @@ foreign([{_, Spec} | _]) ->
                     <<"a strategy of muster's, or libcluster to run this one">>}}
     end.
 
-%% @doc A child specification; its id is the name.
+%% @doc A child specification; its id is the name. Secrets do not show in it.
 -spec child_spec(options()) -> supervisor:child_spec().
 child_spec(Options) ->
-    #{id => name_of(Options), start => {?MODULE, start_link, [Options]}}.
+    child_spec(Options, ?MODULE).
+
+%% @private
+-spec child_spec(options(), module()) -> supervisor:child_spec().
+child_spec(Options, Face) ->
+    Concealed = muster_discovery_options:concealed(Options),
+    #{id => name_of(Options, Face), start => {Face, start_link, [Concealed]}}.
 
 %% @equiv stop(muster_discovery)
 -spec stop() -> ok | {error, error()}.
@@ -404,6 +414,7 @@ prune(Server) ->
 server_name(Name) when is_atom(Name) -> {local, Name};
 server_name(Name) -> Name.
 
-name_of(#{name := Name}) -> Name;
-name_of(Options) when is_list(Options) -> proplists:get_value(name, Options, ?MODULE);
-name_of(_) -> ?MODULE.
+name_of(Options, Default) when is_function(Options, 0) -> name_of(Options(), Default);
+name_of(#{name := Name}, _) -> Name;
+name_of(Options, Default) when is_list(Options) -> proplists:get_value(name, Options, Default);
+name_of(_, Default) -> Default.

@@ -4,7 +4,7 @@
 %% table's word alone; here is only what a strategy cannot do without.
 -module(muster_discovery_options).
 
--export([read/2, argument/2, metadata/1, metadata/2]).
+-export([concealed/1, read/2, argument/2, metadata/1, metadata/2]).
 
 -export_type([config/0, topology/0]).
 
@@ -75,8 +75,19 @@ table(DefaultName) ->
             {[], fun is_capabilities/1, <<"a list of texts, at most 100 bytes in all">>}
     }.
 
-%% @doc Options as a property list or a map.
+%% @doc What a child specification may hold of the options: as they are, or, with a secret in
+%% them, a function that returns them, which does not show it.
+-spec concealed(Options) -> Options | fun(() -> Options).
+concealed(Options) ->
+    case censored(Options) of
+        Options -> Options;
+        _ -> muster_concealed:new(Options)
+    end.
+
+%% @doc Options as a property list or a map, or a function that returns them.
 -spec read(term(), atom()) -> {ok, config()} | {error, muster_options:invalid()}.
+read(Options, DefaultName) when is_function(Options, 0) ->
+    read(Options(), DefaultName);
 read(Options, DefaultName) ->
     Read =
         case muster_options:pairs(Options) of

@@ -17,7 +17,6 @@
 -define(RETRY_MS, 5000).
 -define(ATTACH_MIN_MS, 50).
 -define(ATTACH_MAX_MS, 1000).
--define(KEY_MAX, 255).
 -define(COMPLAINTS_MAX, 100).
 -define(LOG_META, #{domain => [muster]}).
 %% Instances under these names are introduced to those of any other name.
@@ -30,7 +29,9 @@
     state = pending :: pending | started | {failed, Text :: binary()} | {missing, binary()},
     last_sync :: integer() | undefined,
     last_error :: binary() | undefined,
-    error_at = 0 :: integer()
+    error_at = 0 :: integer(),
+    %% Listed nodes that refuse us, or that we refuse.
+    refused = #{} :: #{Name :: binary() => Why :: iodata()}
 }).
 
 -record(await, {
@@ -105,7 +106,7 @@ topology(#{name := Name, missing := Missing} = Spec, Server) ->
             none -> pending;
             Text -> {missing, Text}
         end,
-    #topology{spec = Spec, key = key({Server, Name}), state = State}.
+    #topology{spec = Spec, key = muster_cnode_key:new(<<>>, [Server, Name]), state = State}.
 
 start_foreign([]) ->
     ok;
@@ -297,7 +298,7 @@ cnode_down(Reason, #state{connector = Connector, topologies = Topologies} = S) -
     muster_connector:cnode_down(Connector),
     Pending = maps:map(
         fun
-            (_, #topology{state = started} = T) -> T#topology{state = pending};
+            (_, #topology{state = started} = T) -> T#topology{state = pending, refused = #{}};
             (_, T) -> T
         end,
         Topologies
@@ -306,7 +307,7 @@ cnode_down(Reason, #state{connector = Connector, topologies = Topologies} = S) -
         warn_once(Reason, S#state{cnode = {down, Reason}, topologies = Pending}))).
 
 warn_once(Reason, #state{warned = false} = S) when Reason =:= unavailable; Reason =:= not_started ->
-    ?LOG_WARNING("muster_discovery finds nothing: ~ts", [in_words(Reason)], ?LOG_META),
+    ?LOG_WARNING("muster_discovery finds nothing: ~ts", [muster_discovery_health:in_words(Reason)], ?LOG_META),
     S#state{warned = true};
 warn_once(_, S) ->
     S.
@@ -378,14 +379,24 @@ activate(Result, #state{activation = {From, Timer}} = S) ->
 %%% What the C node says
 
 cnode_event({found, Name}, Topology, S) ->
-    found(found, Name, Topology, S);
+    found(found, Name, Topology, reached(Name, Topology, S));
+cnode_event({unreached, Name, State, Text}, Topology, S) ->
+    #{Topology := #topology{refused = Refused} = T} = S#state.topologies,
+    case is_refusal(State) of
+        true ->
+            Why = [Name, " (", atom_to_binary(State), ": ", Text, ")"],
+            put_topology(Topology, T#topology{refused = Refused#{Name => Why}}, S);
+        false ->
+            reached(Name, Topology, S)
+    end;
 cnode_event({unproven, Name, State, Text}, Topology, #state{options = Options} = S) ->
     #{Topology := #topology{spec = #{named := Named}}} = S#state.topologies,
     case lists:member(Name, Named) orelse maps:get(connect_unproven, Options) of
         true -> found(unproven, Name, Topology, S);
         false -> complain({peer, Name, State, Text}, S)
     end;
-cnode_event({lost, Name, _Text}, Topology, #state{connector = Connector} = S) ->
+cnode_event({lost, Name, _Text}, Topology, #state{connector = Connector} = S0) ->
+    S = reached(Name, Topology, S0),
     muster_connector:lost(Connector, Name, Topology),
     case existing(Name) of
         none -> S;
@@ -416,6 +427,11 @@ cnode_event({sync, error, Text}, Name, S) ->
     answered(Name, [Text], count(failures, 1, S1));
 cnode_event(_, _, S) ->
     S.
+
+%% As far as the handshake, at least; or nobody tries any more.
+reached(Name, Topology, S) ->
+    #{Topology := #topology{refused = Refused} = T} = S#state.topologies,
+    put_topology(Topology, T#topology{refused = maps:remove(Name, Refused)}, S).
 
 found(How, Name, Topology, #state{topologies = Topologies, connector = Connector} = S) ->
     #{Topology := #topology{spec = #{filter := Filter}}} = Topologies,
@@ -615,7 +631,7 @@ drain_or_resume(true, #state{topologies = Topologies, connector = Connector} = S
                 Acc;
             (Name, #topology{key = Key} = T, Acc) ->
                 muster_cnode:cast(discovery, stop, #{topology => Key}),
-                put_topology(Name, T#topology{state = pending}, Acc)
+                put_topology(Name, T#topology{state = pending, refused = #{}}, Acc)
         end,
         S#state{draining = true},
         Topologies
@@ -698,7 +714,7 @@ health_of(#state{topologies = Topologies, peers = Peers} = S) ->
     Errors = lists:sort([{At, Text} || #topology{last_error = Text, error_at = At} <- All, is_binary(Text)]),
     Syncs = [At || #topology{last_sync = At} <- All, is_integer(At)],
     #{
-        status => status_of(All, S),
+        status => muster_discovery_health:status(facts(All, S)),
         last_sync_time =>
             case Syncs of
                 [] -> undefined;
@@ -712,35 +728,23 @@ health_of(#state{topologies = Topologies, peers = Peers} = S) ->
         known_peers => muster_peer_table:count(Peers)
     }.
 
-status_of([], #state{options = #{foreign := []}}) ->
-    {down, <<"no strategy was given">>};
-status_of([], _) ->
-    %% All of it is libcluster's.
-    up;
-status_of(_, #state{cnode = {down, Reason}}) when Reason =:= unavailable; Reason =:= not_started ->
-    {down, in_words(Reason)};
-status_of(_, #state{draining = true}) ->
-    {degraded, <<"the node is draining">>};
-status_of(_, #state{cnode = up, kept_out = Why}) when is_binary(Why) ->
-    {degraded, <<"the C node stays out of the cluster: ", Why/binary>>};
-status_of(Topologies, #state{cnode = Cnode}) ->
-    Dead = [Text || #topology{state = {State, Text}} <- Topologies, State =:= missing orelse State =:= failed],
-    Errors = [Text || #topology{state = started, last_error = Text} <- Topologies, is_binary(Text)],
-    case {Dead, Errors, Cnode} of
-        {_, _, _} when length(Dead) =:= length(Topologies) -> {down, joined(Dead)};
-        {_, _, {down, _}} -> {degraded, <<"the C node is being restarted">>};
-        {_, _, starting} -> {degraded, <<"the C node is starting">>};
-        {[], [], up} -> alive(Topologies);
-        _ -> {degraded, joined(Dead ++ Errors)}
-    end.
+facts(Topologies, #state{options = #{foreign := Foreign}} = S) ->
+    #{
+        topologies => [fact(T) || T <- Topologies],
+        foreign => Foreign =/= [],
+        cnode => S#state.cnode,
+        kept_out => S#state.kept_out,
+        draining => S#state.draining,
+        peers => muster_peer_table:count(S#state.peers)
+    }.
 
-%% Without a name of its own this node is not found, and the BEAM connects to nobody.
-alive(Topologies) ->
-    Beams = [T || #topology{spec = #{mfas := #{connect := {net_kernel, _, _}}}} = T <- Topologies],
-    case is_alive() orelse Beams =:= [] of
-        true -> up;
-        false -> {degraded, <<"this node is not distributed: it has no name yet (-name, -sname)">>}
-    end.
+fact(#topology{spec = #{mfas := #{connect := {Module, _, _}}}} = T) ->
+    #{
+        state => T#topology.state,
+        last_error => T#topology.last_error,
+        beam => Module =:= net_kernel,
+        refused => maps:values(T#topology.refused)
+    }.
 
 topology_status(#topology{spec = #{strategy := Strategy, options := Options}, state = State} = T) ->
     #{
@@ -749,9 +753,6 @@ topology_status(#topology{spec = #{strategy := Strategy, options := Options}, st
         run_state => State,
         last_sync_time => T#topology.last_sync
     }.
-
-in_words(unavailable) -> <<"there is no C node for this platform, or it is disabled">>;
-in_words(not_started) -> <<"the application muster is not started">>.
 
 %%% Helpers
 
@@ -775,11 +776,3 @@ text(Reason) -> unicode:characters_to_binary(io_lib:format("~0tp", [Reason])).
 
 joined(Texts) ->
     unicode:characters_to_binary(lists:join("; ", Texts)).
-
-%% A topology's name for the C node: readable, and short enough for the protocol.
-key({Server, Name}) ->
-    Text = unicode:characters_to_binary(io_lib:format("~0tp/~0tp", [Server, Name])),
-    case byte_size(Text) =< ?KEY_MAX of
-        true -> Text;
-        false -> binary:encode_hex(erlang:md5(Text))
-    end.

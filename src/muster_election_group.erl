@@ -43,7 +43,9 @@ new(Key, Arg) ->
     attach(#group{key = Key, arg = Arg}).
 
 attach(#group{key = Key} = G) ->
-    G#group{cnode = muster_cnode:register(election, Key, {stop, #{group => Key}})}.
+    Stop = #{group => Key},
+    OnExit = {stop, Stop, Stop#{for_good => false}},
+    G#group{cnode = muster_cnode:register(election, Key, OnExit)}.
 
 %% Leaves in order; the group is none any more.
 -spec close(group()) -> ok.

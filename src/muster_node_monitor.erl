@@ -41,7 +41,6 @@
 -define(ANSWER_MS, 1000).
 -define(ATTACH_MIN_MS, 50).
 -define(ATTACH_MAX_MS, 1000).
--define(KEY_MAX, 255).
 -define(LOG_META, #{domain => [muster]}).
 
 -type status() :: healthy | suspect | down.
@@ -248,7 +247,7 @@ init(#{name := Name} = Options) ->
     %% First the subscription, then the list: a node that comes in between is met twice, which
     %% does no harm, instead of never.
     ok = net_kernel:monitor_nodes(true),
-    S = #state{key = key(Name), options = Options, link = {down, starting, now_ms()}},
+    S = #state{key = muster_cnode_key:new(<<>>, [Name]), options = Options, link = {down, starting, now_ms()}},
     {ok, lists:foldl(fun node_up/2, attach(S), nodes())}.
 
 %% @private
@@ -583,14 +582,6 @@ put_node(Node, Record, #state{nodes = Nodes} = S) ->
 
 sorted(Nodes) ->
     lists:sort(maps:to_list(Nodes)).
-
-%% The monitor's name for the C node: readable, and short enough for the protocol.
-key(Name) ->
-    Text = unicode:characters_to_binary(io_lib:format("~0tp", [Name])),
-    case byte_size(Text) =< ?KEY_MAX of
-        true -> Text;
-        false -> binary:encode_hex(erlang:md5(Text))
-    end.
 
 now_ms() ->
     erlang:monotonic_time(millisecond).

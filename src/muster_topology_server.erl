@@ -11,7 +11,6 @@
 
 -define(VERSION, 1).
 -define(SUBSCRIBE_MS, 1000).
--define(KEY_MAX, 200).
 -define(ROLES, [commander, wingmate, observer, relay]).
 -define(LOG_META, #{domain => [muster]}).
 
@@ -56,11 +55,7 @@ init(#{name := Name, node_id := Self} = Options) ->
 key(Name) when Name =:= muster_topology; Name =:= 'Elixir.Raxol.Swarm.Topology' ->
     <<"topology">>;
 key(Name) ->
-    Text = unicode:characters_to_binary(io_lib:format("topology:~0tp", [Name])),
-    case byte_size(Text) =< ?KEY_MAX of
-        true -> Text;
-        false -> <<"topology:", (binary:encode_hex(erlang:md5(Text)))/binary>>
-    end.
+    muster_cnode_key:new(<<"topology:">>, [Name]).
 
 %% @private
 handle_continue(introduce, S) ->

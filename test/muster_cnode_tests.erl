@@ -208,7 +208,7 @@ secrets_stay_inside_test_() ->
         up(),
         Cnode = whereis(muster_cnode),
         %% In the field `cookies', as a distributed node would have it.
-        sys:replace_state(Cnode, fun(S) when element(16, S) =:= #{} -> setelement(16, S, #{all => hush}) end),
+        sys:replace_state(Cnode, fun(S) when element(15, S) =:= #{} -> setelement(15, S, #{all => hush}) end),
         ?assertNotEqual(nomatch, shows_hush(sys:get_state(Cnode))),
         ?assertEqual(nomatch, shows_hush(sys:get_status(Cnode))),
         Request = {request, {message, self(), tag}, discovery, start, #{secret => <<"hush">>}},

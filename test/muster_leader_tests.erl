@@ -543,7 +543,7 @@ topology_through_test_() ->
     with(#{cnode => disabled}, true, fun() ->
         Own = node(),
         Pid = topology([]),
-        ?assertEqual({ok, Own}, muster_topology:get_commander()),
+        ?eventually(muster_topology:get_commander() =:= {ok, Own}),
         Test = self(),
         Other = spawn(fun() -> other_member(Test) end),
         Pid ! {muster_topology, 1, hello, Other, true, false},

@@ -2,6 +2,8 @@
 
 #include <limits.h>
 
+#define FADING 600
+
 void muster_backoff_init(struct muster_backoff *backoff, uint32_t first_ms, uint32_t cap_ms) {
     backoff->first_ms = first_ms;
     backoff->cap_ms = cap_ms;
@@ -21,4 +23,12 @@ uint32_t muster_backoff_next(struct muster_backoff *backoff, uint32_t random) {
     backoff->failures += backoff->failures < UINT_MAX;
     uint32_t half = (uint32_t)(full / 2);
     return (uint32_t)full - (half > 0 ? random % (half + 1) : 0);
+}
+
+uint32_t muster_backoff_fading(uint64_t away_ms, uint32_t first_ms, uint32_t cap_ms) {
+    uint64_t wait = away_ms / FADING;
+    if (wait < first_ms) {
+        wait = first_ms;
+    }
+    return wait < cap_ms ? (uint32_t)wait : cap_ms;
 }

@@ -18,4 +18,11 @@ void muster_backoff_reset(struct muster_backoff *backoff);
  * time. */
 uint32_t muster_backoff_next(struct muster_backoff *backoff, uint32_t random);
 
+/*
+ * The longest wait before the next attempt at one that was last there `away_ms` ago and may have
+ * gone for good: `first_ms` for the first 600 times that, then a 600th of how long it has been
+ * away, and never more than `cap_ms`.
+ */
+uint32_t muster_backoff_fading(uint64_t away_ms, uint32_t first_ms, uint32_t cap_ms);
+
 #endif

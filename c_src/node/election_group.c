@@ -250,7 +250,7 @@ static void on_store_ready(void *context) {
 
 static void on_store_problem(void *context, const char *text) {
     struct muster_election_group *group = context;
-    group->problem = text != NULL ? text : "";
+    snprintf(group->problem.text, sizeof group->problem.text, "%s", text != NULL ? text : "");
 }
 
 /* --- The BEAM --- */
@@ -348,7 +348,6 @@ static struct muster_election_group *create(struct muster_elections *elections,
     }
     group->incarnation = random_id();
     group->observer = options->observer;
-    group->problem = "";
     group->names.in_use = is_spoken_of;
     group->names.context = group;
     group->self_id = muster_election_names_learn(&group->names, &group->self);

@@ -41,6 +41,7 @@ struct muster_election_member {
     muster_member id;
     struct muster_node_name beam;
     struct muster_peer *want;             /* NULL: it comes by itself, or not at all */
+    bool fades;                           /* the want: it may have gone for good */
     struct muster_peer *peer;             /* over which it is in the group at present, or NULL */
     uint64_t incarnation;                 /* of its group, there */
     enum muster_election_closing closing; /* its link ended while a step was being carried out */
@@ -65,7 +66,7 @@ struct muster_election_group {
     bool observer;
     bool ready; /* what it knew before it was started is on the disk: it may say hello */
     bool ending;
-    const char *problem;                 /* static; "" */
+    struct muster_problem problem;       /* what a person should look at, or "" */
     uint64_t ignored;                    /* messages that meant nothing here */
     uint64_t mismatched;                 /* and those of members started with other voters */
     struct muster_election_store *store; /* NULL: not durable */

@@ -1,5 +1,6 @@
 #include "node/election_links.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/errors.h"
@@ -46,21 +47,37 @@ static unsigned unacknowledged_ms(const struct muster_election_group *group) {
     return ms > UNACKNOWLEDGED_MIN_MS ? ms : UNACKNOWLEDGED_MIN_MS;
 }
 
+static void drop_want(struct muster_election_member *m) {
+    struct muster_peer *want = m->want;
+    m->want = NULL;
+    muster_peers_relax(want, m->fades);
+    muster_peers_unwant(want);
+}
+
+static void hurry(struct muster_election_member *m, bool fades) {
+    m->fades = fades;
+    muster_peers_hurry(m->want, unacknowledged_ms(m->group), fades);
+}
+
+/* A declared voter is awaited for ever; whoever was only met may have gone for good. */
 void muster_election_member_review(struct muster_election_member *m) {
     struct muster_node_name c_node;
     bool voter = m->group->kind == MUSTER_ELECTION_LEADER &&
                  muster_config_has(&m->group->core.election.config, m->id);
-    bool wanted = m->bootstrap || m->joined || voter;
-    if (wanted && m->want == NULL && muster_election_c_node_of(&c_node, &m->beam) == 0) {
-        m->want = muster_peers_want(m->group->elections->peers, &c_node);
-        if (m->want != NULL) {
-            muster_peers_hurry(m->want, unacknowledged_ms(m->group));
+    bool declared = m->bootstrap || voter;
+    bool wanted = declared || m->joined;
+    if (m->want == NULL) {
+        if (wanted && muster_election_c_node_of(&c_node, &m->beam) == 0) {
+            m->want = muster_peers_want(m->group->elections->peers, &c_node);
         }
-    } else if (!wanted && m->want != NULL) {
-        struct muster_peer *want = m->want;
-        m->want = NULL;
-        muster_peers_relax(want);
-        muster_peers_unwant(want);
+        if (m->want != NULL) {
+            hurry(m, !declared);
+        }
+    } else if (!wanted) {
+        drop_want(m);
+    } else if (m->fades == declared) {
+        muster_peers_relax(m->want, m->fades);
+        hurry(m, !declared);
     }
 }
 
@@ -87,10 +104,7 @@ void muster_election_members_free(struct muster_election_group *group) {
     for (struct muster_election_member *m = group->members; m != NULL; m = m->next) {
         m->bootstrap = m->joined = m->to_add = m->to_remove = m->to_enrol = false;
         if (m->want != NULL) {
-            struct muster_peer *want = m->want;
-            m->want = NULL;
-            muster_peers_relax(want);
-            muster_peers_unwant(want);
+            drop_want(m);
         }
     }
     forget_idle(group);
@@ -237,11 +251,16 @@ void muster_elections_link_down(struct muster_elections *elections, struct muste
 
 /* --- Receiving --- */
 
+static void blame(struct muster_election_group *group, const struct muster_node_name *who,
+                  const char *what) {
+    snprintf(group->problem.text, sizeof group->problem.text, "%s %s", who->text, what);
+}
+
 static void on_hello(struct muster_election_group *group, struct muster_election_member *m,
                      const struct muster_node_name *sender, struct muster_peer *peer,
                      const struct muster_election_frame *hello) {
     if (hello->group_kind != (uint8_t)group->kind) {
-        group->problem = "another node has a group of this name that is of another kind";
+        blame(group, sender, "has a group of this name that is of another kind");
         group->ignored++;
         return;
     }
@@ -286,7 +305,7 @@ static void on_message(struct muster_election_group *group, struct muster_electi
             muster_log(MUSTER_ERROR, "election %.*s: %s was started with other voters",
                        group->key_len, group->key, m->beam.text);
         }
-        group->problem = "another member was started with other voters";
+        blame(group, &m->beam, "was started with other voters");
     } else if (error != 0) {
         group->ignored++;
     }

@@ -135,7 +135,7 @@ void muster_report_election(struct muster_writer *w, const struct muster_electio
     pair_integer(w, "ignored", group->ignored);
     pair_integer(w, "mismatched", group->mismatched);
     muster_write_atom(w, "problem");
-    muster_write_text(w, group->problem);
+    muster_write_text(w, group->problem.text);
     if (commander) {
         muster_member shown = muster_commander_get(&group->core, now, NULL);
         muster_write_atom(w, "commander");

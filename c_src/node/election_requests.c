@@ -22,6 +22,8 @@
 #define TIME_ARG(name_, target_)                                                                   \
     { .name = (name_), .type = MUSTER_ARG_INTEGER, .target = (target_), .min = 1, .max = HOUR_MS }
 
+static const char *const booleans[] = {"false", "true", NULL};
+
 /* --- Starting --- */
 
 struct start_args {
@@ -33,7 +35,6 @@ struct start_args {
 
 static int read_start(struct muster_request *q, struct start_args *a) {
     static const char *const kinds[] = {"leader", "commander", NULL};
-    static const char *const booleans[] = {"false", "true", NULL};
     struct muster_arg args[] = {
         GROUP_ARG(&a->key),
         {.name = "kind",
@@ -177,11 +178,19 @@ static int refuse_event(struct muster_request *q, int error) {
 
 int muster_election_request_stop(struct muster_request *q) {
     struct muster_election_group *group;
-    int error = group_only(q, &group);
+    struct muster_slice key;
+    int for_good = 1;
+    struct muster_arg args[] = {
+        GROUP_ARG(&key),
+        {.name = "for_good", .type = MUSTER_ARG_CHOICE, .target = &for_good, .choices = booleans}};
+    int error = muster_request_args(q, args, COUNT(args));
+    if (error == 0) {
+        error = find_group(q, key, &group);
+    }
     if (error != 0) {
         return error;
     }
-    muster_election_group_stop(group, true);
+    muster_election_group_stop(group, for_good);
     return muster_request_succeed_empty(q);
 }
 
@@ -211,6 +220,9 @@ int muster_election_request_join(struct muster_request *q) {
     }
     member->joined = true;
     muster_election_member_review(member);
+    if (member->want != NULL) {
+        muster_peers_expect(member->want);
+    }
     if (group->store != NULL && !group->observer) {
         member->to_add = true;
         member->to_remove = false;

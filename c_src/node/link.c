@@ -13,6 +13,7 @@
 #include "core/errors.h"
 #include "core/frame.h"
 #include "node/log.h"
+#include "node/write_queue.h"
 
 #define HANDSHAKE_HEADER 2
 #define FRAME_HEADER 4
@@ -31,6 +32,7 @@ struct muster_link {
     uv_connect_t connect;
     struct muster_handshake handshake;
     struct muster_frame_reader frames;
+    struct muster_write_queue writes;
     int outgoing;
     int up;
     int closed;
@@ -42,18 +44,11 @@ struct muster_link {
     size_t read_bytes;   /* and how much was read at that time */
     int tick_answered;   /* one answer to all the ticks of a read is enough */
     int tick_unanswered; /* the next tick that comes may be the answer to ours */
-    size_t queued;       /* bytes of memory held by writes that the socket has not taken */
     char cookie[MUSTER_COOKIE_SIZE];
 };
 
 /* One read buffer for all links: libuv reads and calls back one at a time. */
 static char read_buffer[READ_BYTES_PER_MS];
-
-struct queued_write {
-    uv_write_t request;
-    size_t size; /* of the whole */
-    uint8_t data[];
-};
 
 const struct muster_node_name *muster_link_peer(const struct muster_link *link) {
     return &link->handshake.peer;
@@ -102,56 +97,34 @@ static void close_broken(struct muster_link *link, int status, const char *detai
     muster_link_close(link, state, detail);
 }
 
-static void on_queued_written(uv_write_t *request, int status) {
-    struct muster_link *link = request->data;
-    struct queued_write *w = (struct queued_write *)request;
-    link->queued -= w->size;
-    free(w);
-    if (status != 0 && status != UV_ECANCELED) {
-        close_broken(link, status, uv_strerror(status));
-    }
+static void on_write_failed(void *context, int status) {
+    close_broken(context, status, uv_strerror(status));
 }
 
-/* What counts is the memory held: of many small frames most of it is not theirs. */
-static void queue_write(struct muster_link *link, struct muster_slice bytes) {
-    size_t size = sizeof(struct queued_write) + bytes.len;
-    if (link->queued + size > link->settings->write_queue_limit) {
+static void close_unwritable(struct muster_link *link, int status) {
+    switch (status) {
+    case UV_ENOBUFS:
         muster_link_close(link, MUSTER_PEER_OVERLOADED,
                           "the peer does not read, its write queue is full");
-        return;
-    }
-    struct queued_write *w = malloc(size);
-    if (w == NULL) {
+        break;
+    case UV_ENOMEM:
         muster_link_close(link, MUSTER_PEER_OVERLOADED, "out of memory for the write queue");
-        return;
+        break;
+    default:
+        close_broken(link, status, uv_strerror(status));
     }
-    memcpy(w->data, bytes.data, bytes.len);
-    w->request.data = link;
-    w->size = size;
-    uv_buf_t buf = uv_buf_init((char *)w->data, (unsigned)bytes.len);
-    if (uv_write(&w->request, (uv_stream_t *)&link->tcp, &buf, 1, on_queued_written) != 0) {
-        free(w);
-        muster_link_close(link, MUSTER_PEER_CLOSED, "the socket refuses data");
-        return;
-    }
-    link->queued += size;
 }
 
 static void send_bytes(struct muster_link *link, struct muster_slice bytes) {
     if (link->closed || bytes.len == 0) {
         return;
     }
-    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)bytes.data, (unsigned)bytes.len);
-    int sent = uv_try_write((uv_stream_t *)&link->tcp, &buf, 1);
-    if (sent < 0 && sent != UV_EAGAIN) {
-        close_broken(link, sent, uv_strerror(sent));
+    int status = muster_write_queue_send(&link->writes, bytes);
+    if (status != 0) {
+        close_unwritable(link, status);
         return;
     }
     link->written_since_tick = 1;
-    size_t done = sent > 0 ? (size_t)sent : 0;
-    if (done < bytes.len) {
-        queue_write(link, muster_slice(bytes.data + done, bytes.len - done));
-    }
 }
 
 void muster_link_send(struct muster_link *link, struct muster_slice frame) {
@@ -172,7 +145,7 @@ static void send_tick(struct muster_link *link) {
 static void recv_tick(struct muster_link *link) {
     if (link->tick_unanswered) {
         link->tick_unanswered = 0;
-    } else if (link->queued == 0 && !link->tick_answered) {
+    } else if (link->writes.held == 0 && !link->tick_answered) {
         link->tick_answered = 1;
         send_tick(link);
     }
@@ -355,6 +328,8 @@ static struct muster_link *create(const struct muster_link_settings *settings,
     uv_tcp_init(settings->loop, &link->tcp);
     uv_timer_init(settings->loop, &link->timer);
     link->tcp.data = link->timer.data = link;
+    muster_write_queue_init(&link->writes, (uv_stream_t *)&link->tcp, settings->write_queue_limit,
+                            on_write_failed, link);
     muster_frame_reader_init(&link->frames, HANDSHAKE_HEADER, MUSTER_HANDSHAKE_FRAME_MAX);
     uv_timer_start(&link->timer, on_handshake_limit, settings->handshake_limit_ms, 0);
     return link;

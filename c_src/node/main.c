@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "node/port.h"
+#include "node/resolver.h"
 #include "node/standalone.h"
 
 /*
@@ -54,6 +55,7 @@ static int end(int exit_code) {
 
 int main(int argc, char *argv[]) {
     signal(SIGPIPE, SIG_IGN);
+    setenv("UV_THREADPOOL_SIZE", MUSTER_RESOLVER_THREADS, 0);
     if (open_standard_fds() != 0) {
         return MUSTER_EXIT_FAILED;
     }

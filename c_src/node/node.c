@@ -140,7 +140,7 @@ int muster_node_distribute(struct muster_node *node, const struct muster_distrib
         return status;
     }
     muster_publisher_start(&node->publisher, node->loop, &d->name, d->epmd_port,
-                           node->peers.listen_port, d->family, on_published, node);
+                           node->peers.listener.port, d->family, on_published, node);
     node->distributed = 1;
     return 0;
 }

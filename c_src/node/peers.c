@@ -7,7 +7,6 @@
 #include "core/errors.h"
 #include "node/log.h"
 
-#define BACKLOG 128
 #define RETRY_FIRST_MS 250
 #define RETRY_CAP_MS 10000
 /* How long a dial at most waits before it asks again whether it is its turn. */
@@ -101,7 +100,7 @@ static struct muster_peer *add(struct muster_peers *peers, const struct muster_n
     peer->peers = peers;
     peer->state = MUSTER_PEER_IDLE;
     peer->detail = "";
-    peer->since_ms = now_ms(peers);
+    peer->since_ms = peer->there_ms = now_ms(peers);
     muster_backoff_init(&peer->backoff, RETRY_FIRST_MS, RETRY_CAP_MS);
     uv_timer_init(peers->link_settings.loop, &peer->retry);
     peer->retry.data = peer;
@@ -138,9 +137,23 @@ static void set_state(struct muster_peer *peer, enum muster_peer_state state, co
 static void on_retry(uv_timer_t *timer);
 static void give_dial_up(struct muster_peer *peer);
 
+/* No wait between two dials is longer. */
+static uint32_t longest_wait(const struct muster_peer *peer) {
+    if (peer->urgent > peer->fading) {
+        return MUSTER_PEERS_URGENT_MS;
+    }
+    return peer->urgent == 0 ? RETRY_CAP_MS
+                             : muster_backoff_fading(now_ms(peer->peers) - peer->there_ms,
+                                                     MUSTER_PEERS_URGENT_MS, MUSTER_PEERS_FADED_MS);
+}
+
+static int is_hurried(const struct muster_peer *peer) {
+    return longest_wait(peer) == MUSTER_PEERS_URGENT_MS;
+}
+
 static void retry_later(struct muster_peer *peer) {
     if (peer->wanted > 0 && !peer->peers->stopping) {
-        peer->backoff.cap_ms = peer->urgent > 0 ? MUSTER_PEERS_URGENT_MS : RETRY_CAP_MS;
+        peer->backoff.cap_ms = longest_wait(peer);
         uint32_t wait = muster_backoff_next(&peer->backoff, randombytes_random());
         uv_timer_start(&peer->retry, on_retry, wait, 0);
     }
@@ -215,7 +228,7 @@ static void stop_dialling(struct muster_peer *peer) {
 static void limit_dial(struct muster_peer *peer) {
     uint32_t took = peer->dial_took_ms > 0 ? peer->dial_took_ms : URGENT_DIAL_FIRST_MS;
     uint32_t limit = URGENT_DIAL_FACTOR * took;
-    if (peer->urgent > 0 && peer->attempts % PATIENT_DIALS != 0) {
+    if (is_hurried(peer) && peer->attempts % PATIENT_DIALS != 0) {
         limit = limit > URGENT_DIAL_MS ? limit : URGENT_DIAL_MS;
         uv_timer_start(&peer->retry, on_retry, limit, 0);
     }
@@ -368,6 +381,7 @@ static void link_lost(struct muster_peer *peer, enum muster_peer_state state, co
         muster_backoff_reset(&peer->backoff);
     }
     peer->link = NULL;
+    peer->there_ms = now_ms(peers);
     peers->owner.on_link_down(peers->owner.context, peer, by_peer);
     dial_failed(peer, state, detail);
 }
@@ -426,10 +440,6 @@ void muster_peer_disconnect(struct muster_peer *peer, enum muster_peer_state sta
     }
 }
 
-static void on_tcp_closed(uv_handle_t *handle) {
-    free(handle);
-}
-
 /*
  * Strangers who keep silent must not keep everybody else out. A node that means to connect is
  * through its handshake in milliseconds, so the connection that has been at it for the longest
@@ -443,20 +453,16 @@ static void make_room(struct muster_peers *peers) {
     }
 }
 
-static void on_connection(uv_stream_t *server, int status) {
-    struct muster_peers *peers = server->data;
+static int on_connection(void *context, uv_stream_t *server) {
+    struct muster_peers *peers = context;
     struct muster_link_owner owner = link_owner(peers);
     struct muster_link *link;
-    if (status != 0) {
-        return;
-    }
     make_room(peers);
-    status = muster_link_accept(&peers->link_settings, &owner, server, &link);
-    if (status == 0) {
+    int error = muster_link_accept(&peers->link_settings, &owner, server, &link);
+    if (error == 0) {
         peers->handshakes[peers->handshake_count++] = link;
-    } else {
-        muster_log(MUSTER_WARNING, "cannot accept a connection");
     }
+    return error;
 }
 
 /* --- Life --- */
@@ -472,59 +478,11 @@ void muster_peers_init(struct muster_peers *peers, uv_loop_t *loop, struct muste
     muster_resolver_init(&peers->resolver, loop);
 }
 
-static void close_listener(struct muster_peers *peers) {
-    if (peers->listener != NULL) {
-        uv_close((uv_handle_t *)peers->listener, on_tcp_closed);
-        peers->listener = NULL;
-    }
-}
-
-static int bind_to(struct muster_peers *peers, const char *ip, uint16_t port) {
-    struct sockaddr_storage address;
-    memset(&address, 0, sizeof address);
-    int status =
-        peers->lookup_options.family == AF_INET6
-            ? uv_ip6_addr(ip != NULL ? ip : "::", port, (struct sockaddr_in6 *)&address)
-            : uv_ip4_addr(ip != NULL ? ip : "0.0.0.0", port, (struct sockaddr_in *)&address);
-    if (status == 0) {
-        status = uv_tcp_bind(peers->listener, (const struct sockaddr *)&address, 0);
-    }
-    /* libuv keeps EADDRINUSE for listen(), so each port is tried to the end. */
-    return status != 0 ? status : uv_listen((uv_stream_t *)peers->listener, BACKLOG, on_connection);
-}
-
-static int listening_port(const struct muster_peers *peers, uint16_t *port) {
-    struct sockaddr_storage address;
-    int len = sizeof address;
-    int status = uv_tcp_getsockname(peers->listener, (struct sockaddr *)&address, &len);
-    *port = address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
-                                          : ntohs(((struct sockaddr_in *)&address)->sin_port);
-    return status;
-}
-
-/* A handle whose bind failed cannot be bound again: a new one is made for each port. */
-static int listen_on(struct muster_peers *peers, const char *ip, uint16_t port_min,
-                     uint16_t port_max) {
-    int status = UV_EINVAL;
-    for (uint32_t port = port_min; port <= port_max; port++) {
-        peers->listener = malloc(sizeof *peers->listener);
-        if (peers->listener == NULL) {
-            return UV_ENOMEM;
-        }
-        uv_tcp_init(peers->link_settings.loop, peers->listener);
-        peers->listener->data = peers;
-        status = bind_to(peers, ip, (uint16_t)port);
-        if (status == 0) {
-            return listening_port(peers, &peers->listen_port);
-        }
-        close_listener(peers);
-    }
-    return status;
-}
-
 int muster_peers_start(struct muster_peers *peers, const char *ip, uint16_t port_min,
                        uint16_t port_max) {
-    int status = listen_on(peers, ip, port_min, port_max);
+    int status = muster_listener_start(&peers->listener, peers->link_settings.loop,
+                                       peers->lookup_options.family, ip, port_min, port_max,
+                                       on_connection, peers);
     if (status != 0) {
         return status;
     }
@@ -546,6 +504,7 @@ struct muster_peer *muster_peers_want(struct muster_peers *peers,
     if (peer != NULL) {
         peer->wanted++;
         if (peer->wanted == 1) {
+            peer->there_ms = now_ms(peers);
             muster_backoff_reset(&peer->backoff);
         }
         dial(peer);
@@ -553,17 +512,28 @@ struct muster_peer *muster_peers_want(struct muster_peers *peers,
     return peer;
 }
 
-void muster_peers_hurry(struct muster_peer *peer, unsigned unacknowledged_ms) {
+void muster_peers_hurry(struct muster_peer *peer, unsigned unacknowledged_ms, int fades) {
     peer->urgent++;
+    peer->fading += fades != 0;
     if (peer->urgent == 1 || unacknowledged_ms < peer->unacknowledged_ms) {
         peer->unacknowledged_ms = unacknowledged_ms;
     }
     set_unacknowledged(peer);
 }
 
-void muster_peers_relax(struct muster_peer *peer) {
+void muster_peers_relax(struct muster_peer *peer, int fades) {
     peer->urgent--;
+    peer->fading -= fades != 0;
     set_unacknowledged(peer);
+}
+
+void muster_peers_expect(struct muster_peer *peer) {
+    peer->there_ms = now_ms(peer->peers);
+    muster_backoff_reset(&peer->backoff);
+    if (may_dial(peer)) {
+        uv_timer_stop(&peer->retry);
+        dial(peer);
+    }
 }
 
 void muster_peers_cookie_changed(struct muster_peers *peers) {
@@ -592,7 +562,7 @@ void muster_peers_unwant(struct muster_peer *peer) {
 void muster_peers_stop(struct muster_peers *peers) {
     peers->stopping = 1;
     muster_resolver_close(&peers->resolver);
-    close_listener(peers);
+    muster_listener_close(&peers->listener);
     while (peers->handshake_count > 0) {
         muster_link_close(peers->handshakes[0], MUSTER_PEER_IDLE, "this node leaves");
     }

@@ -13,6 +13,7 @@
 #include "core/token_bucket.h"
 #include "node/cookies.h"
 #include "node/link.h"
+#include "node/listener.h"
 #include "node/lookup.h"
 #include "node/resolver.h"
 
@@ -34,11 +35,13 @@ struct muster_peer {
     struct muster_node_name name;
     unsigned wanted;
     unsigned urgent; /* wants that bear no long waits, see muster_peers_hurry */
+    unsigned fading; /* of these, wants of one that may have gone for good */
     unsigned doubts; /* wants by mere hearsay, of a name that may be made up */
     enum muster_peer_state state;
     const char *detail; /* static text on the state */
     uint64_t since_ms;
     unsigned attempts; /* since it was last connected */
+    uint64_t there_ms; /* when it last was, or was expected to be */
     uint64_t dialled_at_ms;
     uint32_t dial_took_ms; /* the last one that went well; 0: none ever did */
     struct muster_backoff backoff;
@@ -83,8 +86,7 @@ struct muster_peers {
     unsigned handshake_count;
     uint64_t strangers_since_ms; /* a second in which so many were told: */
     unsigned strangers;
-    uv_tcp_t *listener;
-    uint16_t listen_port;
+    struct muster_listener listener;
 };
 
 void muster_peers_init(struct muster_peers *peers, uv_loop_t *loop, struct muster_cookies *cookies,
@@ -119,12 +121,19 @@ void muster_peers_unwant(struct muster_peer *peer);
 /*
  * For a want of one's own that bears no long waits: while any such is there, the peer is redialled
  * at least every MUSTER_PEERS_URGENT_MS, an attempt that gets no answer is given up soon, and a
- * link whose data are not acknowledged in `unacknowledged_ms` is dropped. relax takes it back,
- * before the want.
+ * link whose data are not acknowledged in `unacknowledged_ms` is dropped. With `fades` that ends
+ * five minutes after the peer was last there: the longer it stays away, the rarer it is dialled, in
+ * the end once in MUSTER_PEERS_FADED_MS (core/backoff.h). relax takes it back, with the same
+ * `fades`, before the want.
  */
 #define MUSTER_PEERS_URGENT_MS 500
-void muster_peers_hurry(struct muster_peer *peer, unsigned unacknowledged_ms);
-void muster_peers_relax(struct muster_peer *peer);
+#define MUSTER_PEERS_FADED_MS 60000
+void muster_peers_hurry(struct muster_peer *peer, unsigned unacknowledged_ms, int fades);
+void muster_peers_relax(struct muster_peer *peer, int fades);
+
+/* Somebody says that the peer is there: it is dialled at once, and as often as if it had just gone.
+ */
+void muster_peers_expect(struct muster_peer *peer);
 
 /* A cookie was set: peers that were lost over theirs are dialled at once. */
 void muster_peers_cookie_changed(struct muster_peers *peers);

@@ -1,7 +1,6 @@
 #include "node/port.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "core/errors.h"
@@ -12,6 +11,7 @@
 #include "node/log.h"
 #include "node/node.h"
 #include "node/requests.h"
+#include "node/write_queue.h"
 
 #define FRAME_LIMIT (64u << 20)
 /* A BEAM that leaves so much unread is not coming back; it starts a new C node when it does. */
@@ -31,7 +31,7 @@ struct port {
     int64_t heartbeat_ms; /* as configured */
     uint64_t pace_ms;     /* as the elections want it, or 0 */
     int64_t beats;
-    size_t queued; /* bytes of memory held by frames that the BEAM has not read */
+    struct muster_write_queue writes; /* frames that the BEAM has not read */
     int configured;
     int leaving;
     int exit_code;
@@ -68,51 +68,25 @@ static void leave(struct port *port, int exit_code) {
 
 /* --- Writing --- */
 
-struct queued_write {
-    uv_write_t request;
-    size_t size; /* of the whole */
-    uint8_t data[];
-};
-
-static void on_written(uv_write_t *request, int status) {
-    struct port *port = request->data;
-    struct queued_write *w = (struct queued_write *)request;
-    port->queued -= w->size;
-    free(w);
-    if (status != 0 && status != UV_ECANCELED) {
-        leave(port, MUSTER_EXIT_LEFT); /* the reader is gone: as good as the end of stdin */
-    }
+static void on_write_failed(void *context, int status) {
+    (void)status;
+    leave(context, MUSTER_EXIT_LEFT); /* the reader is gone: as good as the end of stdin */
 }
 
-static void queue_frame(struct port *port, struct muster_slice bytes) {
-    uv_stream_t *out = (uv_stream_t *)&port->out;
-    size_t size = sizeof(struct queued_write) + bytes.len;
-    if (port->queued + size > UNREAD_LIMIT) {
-        leave(port, MUSTER_EXIT_OVERRUN);
-        return;
+static void send_frame(struct port *port, struct muster_slice bytes) {
+    int status = muster_write_queue_send(&port->writes, bytes);
+    if (status != 0) {
+        leave(port, status == UV_ENOBUFS  ? MUSTER_EXIT_OVERRUN
+                    : status == UV_ENOMEM ? MUSTER_EXIT_FAILED
+                                          : MUSTER_EXIT_LEFT);
     }
-    struct queued_write *w = malloc(size);
-    if (w == NULL) {
-        leave(port, MUSTER_EXIT_FAILED);
-        return;
-    }
-    memcpy(w->data, bytes.data, bytes.len);
-    w->request.data = port;
-    w->size = size;
-    uv_buf_t buf = uv_buf_init((char *)w->data, (unsigned)bytes.len);
-    if (uv_write(&w->request, out, &buf, 1, on_written) != 0) {
-        free(w);
-        leave(port, MUSTER_EXIT_LEFT);
-        return;
-    }
-    port->queued += size;
 }
 
 /* Sends the frame that the writer holds, and frees it. */
 static void send_and_free(struct port *port, struct muster_writer *w) {
     struct muster_slice frame;
     if (!port->leaving && muster_writer_finish(w, &frame) == 0) {
-        queue_frame(port, frame);
+        send_frame(port, frame);
     }
     muster_writer_free(w);
 }
@@ -228,14 +202,24 @@ static void on_found(void *context, const struct muster_topology *t,
     send_and_free(context, &w);
 }
 
-static void on_unproven(void *context, const struct muster_topology *t,
-                        const struct muster_peer *peer) {
+static void send_peer_event(struct port *port, const struct muster_topology *t, const char *event,
+                            const struct muster_peer *peer) {
     struct muster_writer w;
-    begin_discovery_event(&w, t, 4, "unproven");
+    begin_discovery_event(&w, t, 4, event);
     muster_write_name(&w, &peer->name);
     muster_write_atom(&w, muster_peer_state_name(peer->state));
     muster_write_text(&w, peer->detail);
-    send_and_free(context, &w);
+    send_and_free(port, &w);
+}
+
+static void on_unproven(void *context, const struct muster_topology *t,
+                        const struct muster_peer *peer) {
+    send_peer_event(context, t, "unproven", peer);
+}
+
+static void on_unreached(void *context, const struct muster_topology *t,
+                         const struct muster_peer *peer) {
+    send_peer_event(context, t, "unreached", peer);
 }
 
 static void on_lost(void *context, const struct muster_topology *t,
@@ -473,6 +457,8 @@ static int open_pipes(struct port *port) {
     uv_pipe_init(port->loop, &port->in, 0);
     uv_pipe_init(port->loop, &port->out, 0);
     port->in.data = port->out.data = port;
+    muster_write_queue_init(&port->writes, (uv_stream_t *)&port->out, UNREAD_LIMIT, on_write_failed,
+                            port);
     int status = uv_pipe_open(&port->in, STDIN_FILENO);
     return status != 0 ? status : uv_pipe_open(&port->out, STDOUT_FILENO);
 }
@@ -487,6 +473,7 @@ int muster_port_run(void) {
         .discovery = {.context = &port,
                       .on_found = on_found,
                       .on_unproven = on_unproven,
+                      .on_unreached = on_unreached,
                       .on_lost = on_lost,
                       .on_metadata = on_metadata,
                       .on_sync = on_sync},

@@ -29,7 +29,7 @@ void muster_report_info(struct muster_writer *w, const struct muster_node *node)
     pair_text(w, "version", MUSTER_VERSION);
     pair_integer(w, "os_pid", uv_os_getpid());
     pair_text(w, "name", node->distributed ? node->peers.link_settings.self.text : "");
-    pair_integer(w, "listen_port", node->peers.listen_port);
+    pair_integer(w, "listen_port", node->peers.listener.port);
     pair_atom(w, "published", node->distributed && node->publisher.published ? "true" : "false");
     pair_integer(w, "uptime_ms", (int64_t)(uv_now(node->loop) - node->started_ms));
     pair_integer(w, "peers", node->peers.count);

@@ -386,6 +386,10 @@ static int discovery_sync(struct muster_request *q) {
     if (error != 0) {
         return error;
     }
+    if (topology->type->needs_name && muster_topology_own_name(topology)->len == 0) {
+        return muster_request_refuse(q, "not_distributed",
+                                     "this node is not distributed: it has no name yet");
+    }
     topology->type->sync(topology);
     return muster_request_succeed_empty(q);
 }

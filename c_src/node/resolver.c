@@ -9,27 +9,50 @@
 struct muster_resolve {
     uv_getaddrinfo_t request;
     struct muster_resolver *resolver;
-    struct muster_resolve *next;
+    struct muster_resolve *next; /* in the list that it is in */
     struct muster_resolve **slot;
     muster_resolved done; /* NULL once cancelled */
     void *context;
+    uint64_t overdue_ms; /* running: when it no longer counts */
+    int running;
     int family;
     char host[MUSTER_NODE_NAME_MAX + 1];
 };
 
-void muster_resolver_init(struct muster_resolver *resolver, uv_loop_t *loop) {
-    memset(resolver, 0, sizeof *resolver);
-    resolver->loop = loop;
+static void start_waiting(struct muster_resolver *resolver);
+
+/* --- The lists --- */
+
+static void push_waiting(struct muster_resolver *resolver, struct muster_resolve *r) {
+    if (resolver->last != NULL) {
+        resolver->last->next = r;
+    } else {
+        resolver->first = r;
+    }
+    resolver->last = r;
 }
 
-void muster_resolver_close(struct muster_resolver *resolver) {
-    while (resolver->first != NULL) {
-        struct muster_resolve *r = resolver->first;
-        resolver->first = r->next;
-        free(r);
+static void remove_waiting(struct muster_resolver *resolver, struct muster_resolve *r) {
+    struct muster_resolve *previous = NULL;
+    for (struct muster_resolve *w = resolver->first; w != r; w = w->next) {
+        previous = w;
     }
-    resolver->last = NULL;
+    *(previous != NULL ? &previous->next : &resolver->first) = r->next;
+    if (resolver->last == r) {
+        resolver->last = previous;
+    }
+    r->next = NULL;
 }
+
+static void remove_running(struct muster_resolver *resolver, struct muster_resolve *r) {
+    struct muster_resolve **at = &resolver->running;
+    while (*at != r) {
+        at = &(*at)->next;
+    }
+    *at = r->next;
+}
+
+/* --- Addresses --- */
 
 void muster_address_set_port(struct sockaddr_storage *address, uint16_t port) {
     if (address->ss_family == AF_INET6) {
@@ -55,7 +78,7 @@ static void collect(const struct addrinfo *info, struct muster_addresses *addres
     }
 }
 
-static void start_waiting(struct muster_resolver *resolver);
+/* --- Whose turn it is --- */
 
 static void finish(struct muster_resolve *r, int status, const struct muster_addresses *addresses) {
     if (r->done != NULL) {
@@ -69,7 +92,7 @@ static void on_addrinfo(uv_getaddrinfo_t *request, int status, struct addrinfo *
     struct muster_resolve *r = request->data;
     struct muster_resolver *resolver = r->resolver;
     struct muster_addresses addresses;
-    resolver->in_flight--;
+    remove_running(resolver, r);
     collect(status == 0 ? info : NULL, &addresses);
     uv_freeaddrinfo(info);
     if (status == 0 && addresses.count == 0) {
@@ -85,34 +108,88 @@ static int submit(struct muster_resolve *r) {
     return uv_getaddrinfo(r->resolver->loop, &r->request, on_addrinfo, r->host, NULL, &hints);
 }
 
-static struct muster_resolve *pop(struct muster_resolver *resolver) {
-    struct muster_resolve *r = resolver->first;
-    resolver->first = r->next;
-    if (resolver->first == NULL) {
-        resolver->last = NULL;
+static int has_room(const struct muster_resolver *resolver) {
+    unsigned counted = 0, overdue = 0;
+    for (const struct muster_resolve *r = resolver->running; r != NULL; r = r->next) {
+        int is_overdue = uv_now(resolver->loop) >= r->overdue_ms;
+        overdue += is_overdue;
+        counted += !is_overdue;
     }
-    return r;
+    counted += overdue > MUSTER_RESOLVER_OVERDUE ? overdue - MUSTER_RESOLVER_OVERDUE : 0;
+    return counted < MUSTER_RESOLVER_IN_FLIGHT;
+}
+
+/* A name that hangs shall not take a second place. */
+static int is_running(const struct muster_resolver *resolver, const struct muster_resolve *w) {
+    const struct muster_resolve *r = resolver->running;
+    while (r != NULL && (r->family != w->family || strcmp(r->host, w->host) != 0)) {
+        r = r->next;
+    }
+    return r != NULL;
+}
+
+static struct muster_resolve *next_waiting(const struct muster_resolver *resolver) {
+    struct muster_resolve *w = resolver->first;
+    while (w != NULL && is_running(resolver, w)) {
+        w = w->next;
+    }
+    return w;
+}
+
+static void on_overdue(uv_timer_t *timer) {
+    start_waiting(timer->data);
+}
+
+/* Those that run were begun one after the other, the newest first. */
+static void await_overdue(struct muster_resolver *resolver) {
+    uint64_t now = uv_now(resolver->loop), next = 0;
+    for (const struct muster_resolve *r = resolver->running; r != NULL && r->overdue_ms > now;
+         r = r->next) {
+        next = r->overdue_ms;
+    }
+    if (next > 0 && resolver->first != NULL) {
+        uv_timer_start(&resolver->timer, on_overdue, next - now, 0);
+    } else {
+        uv_timer_stop(&resolver->timer);
+    }
 }
 
 static void start_waiting(struct muster_resolver *resolver) {
-    while (resolver->in_flight < MUSTER_RESOLVER_IN_FLIGHT && resolver->first != NULL) {
-        struct muster_resolve *r = pop(resolver);
-        int status = r->done == NULL ? UV_ECANCELED : submit(r);
+    struct muster_resolve *w;
+    while (has_room(resolver) && (w = next_waiting(resolver)) != NULL) {
+        remove_waiting(resolver, w);
+        int status = submit(w);
         if (status == 0) {
-            resolver->in_flight++;
+            w->running = 1;
+            w->overdue_ms = uv_now(resolver->loop) + resolver->patience_ms;
+            w->next = resolver->running;
+            resolver->running = w;
         } else {
-            finish(r, status, NULL);
+            finish(w, status, NULL);
         }
     }
+    await_overdue(resolver);
 }
 
-static void push(struct muster_resolver *resolver, struct muster_resolve *r) {
-    if (resolver->last != NULL) {
-        resolver->last->next = r;
-    } else {
-        resolver->first = r;
+/* --- For users --- */
+
+void muster_resolver_init(struct muster_resolver *resolver, uv_loop_t *loop) {
+    memset(resolver, 0, sizeof *resolver);
+    resolver->loop = loop;
+    resolver->patience_ms = MUSTER_RESOLVER_PATIENCE_MS;
+    uv_timer_init(loop, &resolver->timer);
+    resolver->timer.data = resolver;
+}
+
+void muster_resolver_close(struct muster_resolver *resolver) {
+    while (resolver->first != NULL) {
+        struct muster_resolve *r = resolver->first;
+        resolver->first = r->next;
+        *r->slot = NULL;
+        free(r);
     }
-    resolver->last = r;
+    resolver->last = NULL;
+    uv_close((uv_handle_t *)&resolver->timer, NULL);
 }
 
 int muster_resolver_start(struct muster_resolver *resolver, const char *host, int family,
@@ -131,11 +208,16 @@ int muster_resolver_start(struct muster_resolver *resolver, const char *host, in
         .resolver = resolver, .slot = slot, .done = done, .context = context, .family = family};
     strncpy(r->host, host, sizeof r->host - 1);
     *slot = r;
-    push(resolver, r);
+    push_waiting(resolver, r);
     start_waiting(resolver);
     return 0;
 }
 
 void muster_resolver_cancel(struct muster_resolve *request) {
-    request->done = NULL;
+    if (request->running) {
+        request->done = NULL;
+    } else {
+        remove_waiting(request->resolver, request);
+        free(request);
+    }
 }

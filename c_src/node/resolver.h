@@ -1,6 +1,9 @@
 /*
- * Host names to addresses, on libuv's thread pool but never more than two at a time: the pool has
- * four threads, and a name server that does not answer holds one for many seconds.
+ * Host names to addresses, on libuv's thread pool, which cannot take a look-up back: one that a
+ * name server does not answer holds its thread for many seconds. So two at a time, and one for each
+ * host; after MUSTER_RESOLVER_PATIENCE_MS a look-up no longer counts, and another may begin beside
+ * it, as long as there are no more than MUSTER_RESOLVER_OVERDUE of these. Its answer is still
+ * taken.
  */
 #ifndef MUSTER_NODE_RESOLVER_H
 #define MUSTER_NODE_RESOLVER_H
@@ -8,6 +11,10 @@
 #include <uv.h>
 
 #define MUSTER_RESOLVER_IN_FLIGHT 2
+#define MUSTER_RESOLVER_OVERDUE 2
+#define MUSTER_RESOLVER_PATIENCE_MS 3000
+/* libuv gives look-ups half of the pool's threads; the others are for the disk. */
+#define MUSTER_RESOLVER_THREADS "8"
 #define MUSTER_ADDRESSES_MAX 4
 
 /* Addresses of one host, in the order the resolver gave them; ports are 0. */
@@ -25,13 +32,16 @@ struct muster_resolve; /* a request under way or waiting */
 
 struct muster_resolver {
     uv_loop_t *loop;
-    unsigned in_flight;
+    uint64_t patience_ms;
+    uv_timer_t timer; /* when the next look-up is overdue */
+    struct muster_resolve *running;
     struct muster_resolve *first, *last; /* waiting */
 };
 
 void muster_resolver_init(struct muster_resolver *resolver, uv_loop_t *loop);
 
-/* Drops everything that waits; what is in flight ends by itself and calls nobody. */
+/* Drops everything that waits, without a call back. What is running has to be cancelled; it ends by
+ * itself. */
 void muster_resolver_close(struct muster_resolver *resolver);
 
 /*

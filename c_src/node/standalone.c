@@ -86,7 +86,7 @@ static void on_peer(void *context, const struct muster_peer *peer) {
 static void on_published(void *context, int published, const char *text) {
     struct standalone *s = context;
     say("node %s %s: port %u, %s\n", s->options.distribution.name.text,
-        published ? "published" : "unpublished", (unsigned)s->node.peers.listen_port, text);
+        published ? "published" : "unpublished", (unsigned)s->node.peers.listener.port, text);
 }
 
 static void on_status(void *context, const struct muster_watch *watch,

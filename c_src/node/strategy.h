@@ -11,6 +11,7 @@ struct muster_topology;
 
 struct muster_strategy_type {
     const char *name; /* the atom that selects it */
+    int needs_name;   /* it has nobody to ask before this node is distributed */
 
     /*
      * Reads the option map, allocates what it needs, hands it to muster_topology_set_state and

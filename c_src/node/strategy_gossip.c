@@ -432,6 +432,7 @@ static void write_counters(const struct muster_topology *topology, struct muster
 }
 
 const struct muster_strategy_type muster_strategy_gossip = {.name = "gossip",
+                                                            .needs_name = 1,
                                                             .start = start_gossip,
                                                             .sync = sync_gossip,
                                                             .announce = announce_gossip,

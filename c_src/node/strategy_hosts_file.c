@@ -240,6 +240,7 @@ static void stop_hosts_file(struct muster_topology *topology) {
 }
 
 const struct muster_strategy_type muster_strategy_hosts_file = {.name = "hosts_file",
+                                                                .needs_name = 1,
                                                                 .start = start_hosts_file,
                                                                 .sync = sync_hosts_file,
                                                                 .stop = stop_hosts_file};

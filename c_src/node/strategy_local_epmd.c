@@ -100,6 +100,7 @@ static void stop_local_epmd(struct muster_topology *topology) {
 }
 
 const struct muster_strategy_type muster_strategy_local_epmd = {.name = "local_epmd",
+                                                                .needs_name = 1,
                                                                 .start = start_local_epmd,
                                                                 .sync = sync_local_epmd,
                                                                 .stop = stop_local_epmd};

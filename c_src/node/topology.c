@@ -75,6 +75,12 @@ static int none_can_prove(const struct muster_topology *t) {
     return t->topologies->peers->no_dialling != MUSTER_PEER_IDLE;
 }
 
+/* A dial or a link did, and nothing stands in its place. */
+static int has_ended(const struct muster_peer *peer) {
+    return peer->state != MUSTER_PEER_IDLE && peer->state != MUSTER_PEER_DIALING &&
+           peer->state != MUSTER_PEER_CONNECTED;
+}
+
 /* Tells what the peer's state means for the node. */
 static void assess(struct muster_found_node *node) {
     struct muster_topology *t = node->topology;
@@ -91,6 +97,8 @@ static void assess(struct muster_found_node *node) {
     } else if (none_can_prove(t) && node->confirmed && !node->told_unproven) {
         node->told_unproven = 1;
         owner->on_unproven(owner->context, t, node->peer);
+    } else if (node->confirmed && has_ended(node->peer)) {
+        owner->on_unreached(owner->context, t, node->peer);
     }
 }
 
@@ -183,9 +191,7 @@ static void sweep(struct muster_topology *t) {
 
 /* A dial ended without success, or there are none. */
 static int has_failed(const struct muster_found_node *node) {
-    enum muster_peer_state state = node->peer->state;
-    return !node->proven && node->expires_ms != 0 && state != MUSTER_PEER_IDLE &&
-           state != MUSTER_PEER_DIALING && state != MUSTER_PEER_CONNECTED;
+    return !node->proven && node->expires_ms != 0 && has_ended(node->peer);
 }
 
 /* Nobody heard of such a node from here, so nobody is told that it goes. */

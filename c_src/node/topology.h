@@ -63,6 +63,9 @@ struct muster_topologies_owner {
                      const struct muster_node_name *node);
     void (*on_unproven)(void *context, const struct muster_topology *t,
                         const struct muster_peer *peer);
+    /* A node that is listed was not reached, or no longer: its peer's state says why. */
+    void (*on_unreached)(void *context, const struct muster_topology *t,
+                         const struct muster_peer *peer);
     void (*on_lost)(void *context, const struct muster_topology *t,
                     const struct muster_node_name *node, const char *why);
     void (*on_metadata)(void *context, const struct muster_topology *t,

@@ -15,22 +15,13 @@ import time
 
 import etf
 from etf import Atom
+from waiting import wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NODE = os.environ.get("MUSTER_NODE", os.path.join(ROOT, "priv", "muster_node"))
 COOKIE = "gossip_cookie"
 CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-def wait_for(condition, seconds, step=0.01):
-    """The condition's first true value, or its last one when the time is over."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value or time.monotonic() > deadline:
-            return value
-        time.sleep(step)
 
 
 class Namespace:

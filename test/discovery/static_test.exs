@@ -154,6 +154,24 @@ defmodule Muster.Discovery.StaticTest do
     assert call(a, :erlang, :system_info, [:atom_count]) - before < 2_000
   end
 
+  test "no peer but one that refuses the cookie: health says so until it is mended" do
+    a = start_node(monitor: nil)
+    b = start_node(muster: false, cookie: "another")
+    discover(a, static([b]))
+    health = fn -> call(a, :muster_discovery, :health, []) end
+
+    eventually(fn ->
+      case health.() do
+        {:degraded, reason} -> reason =~ "refuse" and reason =~ "#{b.node} (cookie_mismatch: "
+        other -> other
+      end
+    end)
+
+    true = call(a, :erlang, :set_cookie, [b.node, :another])
+    await_peers(a, 1)
+    assert health.() == :up
+  end
+
   defp existing_atom(node, name) do
     {:ok, call(node, :erlang, :binary_to_existing_atom, [name, :utf8])}
   catch
@@ -198,11 +216,20 @@ defmodule Muster.Discovery.StaticTest do
     a = start_node(named: false, monitor: nil)
     discover(a, static([b]))
     assert peers(a) == []
+
+    # Strategies that need a name of its own say so instead of waiting for an answer.
+    {:ok, _} =
+      start_in(a, :muster_discovery, :start_link, [[name: :nearby, strategy: :local_epmd]])
+
+    {:error, {:sync_failed, why}} = call(a, :muster_discovery, :sync, [:nearby])
+    assert why =~ "not distributed"
+
     name = :"#{unique_name("late")}@127.0.0.1"
     {:ok, _} = call(a, :net_kernel, :start, [[name, :longnames]])
     true = call(a, :erlang, :set_cookie, [:muster_test])
     await_peers(a, 1)
     assert peers(a) == [b.node]
+    eventually(fn -> call(a, :muster_discovery, :sync, [:nearby]) == :ok end)
   end
 
   test "a supervisor restarts it, and it finds its peers again" do

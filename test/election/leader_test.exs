@@ -100,6 +100,27 @@ defmodule Muster.Election.LeaderTest do
     assert await_leader(nodes -- [leader]) != leader
   end
 
+  test "a process that is killed hands over, and is a voter again once it is restarted" do
+    nodes = start_mesh(3)
+    bootstrap = for v <- nodes, do: {Member, v.node}
+    options = [cluster_id: :group, bootstrap: bootstrap]
+    for node <- nodes, do: supervise(node, [call(node, Member, :child_spec, [options])])
+    leader = await_leader(nodes)
+    {:ok, token} = ask(leader, :token)
+
+    kill_process(leader, Member)
+    next = await_leader(nodes)
+    {:ok, later} = ask(next, :token)
+    assert later > token
+    assert Enum.sort(ask(leader, :voters)) == nodes |> Enum.map(& &1.node) |> Enum.sort()
+    eventually(fn -> ask(next, :inspect).missing_voters == [] end)
+
+    # Its vote counts: with another member gone, two of three still have a leader.
+    [third | _] = nodes -- [leader, next]
+    stop(third)
+    eventually(fn -> await_leader([leader, next]) in [leader, next] end)
+  end
+
   test "groups on the same nodes do not touch each other" do
     nodes = start_group(2)
 

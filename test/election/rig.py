@@ -16,20 +16,11 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "discovery"))
 import etf  # noqa: E402
 from etf import Atom  # noqa: E402
+from waiting import wait_for  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NODE = os.environ.get("MUSTER_NODE", os.path.join(ROOT, "priv", "muster_node"))
 COOKIE = b"election_cookie"
-
-
-def wait_for(condition, seconds, step=0.002):
-    """The condition's first true value, or its last one when the time is over."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value or time.monotonic() > deadline:
-            return value
-        time.sleep(step)
 
 
 class Home:

@@ -662,6 +662,22 @@ def leader_groups(home, letters, *more):
         run(function.__name__, function, *args)
 
 
+def misfits(home):
+    """Members that cannot take part in one group say which other one it is that does not fit."""
+    x, y, z = (Member(home, letter) for letter in "xyz")
+    x.start(node_names(home, "xy"))
+    y.start(node_names(home, "xyw"))
+    z.start(kind="commander", quorum_size=1)
+    z.call("join", node=x.node.encode())
+
+    def blames(member, other, what):
+        return wait_for(lambda: member.status()["problem"].decode() == f"{other.node} {what}", 5 * SLOW)
+    check("a member with other voters is named",
+          blames(x, y, "was started with other voters") and x.status()["mismatched"] > 0, str(x.status()["problem"]))
+    check("a group of another kind is named",
+          blames(z, x, "has a group of this name that is of another kind"), str(z.status()["problem"]))
+
+
 def three(home):
     leader_groups(home, "abc", orderly, end_of_beam, silent_beam, transfer, stopped_leader,
                   observers, two_groups, strays)
@@ -684,7 +700,7 @@ def can_make_namespaces():
 
 def main():
     parts = sys.argv[1:]
-    for function in (three, five, durable, commander, twenty):
+    for function in (three, five, misfits, durable, commander, twenty):
         if not parts or function.__name__ in parts:
             on_host(function)
     skipped = 0

@@ -115,6 +115,42 @@ defmodule Muster.Election.TopologyTest do
     eventually(fn -> await_commander(nodes) in senior end, 30_000)
   end
 
+  test "a topology that crashes comes back as what it was; one that ends in order has left" do
+    senior = start_node(monitor: nil)
+
+    # Older by more than the second that counts as the same age.
+    eventually(fn ->
+      {since_start, _} = call(senior, :erlang, :statistics, [:wall_clock])
+      since_start > 1_500
+    end)
+
+    [b, c] = start_mesh(2)
+    nodes = [senior, b, c]
+    for node <- [b, c], do: connect(senior, node)
+    child = call(c, :muster_topology, :child_spec, [[quorum_size: 2]])
+    [_, _, supervisor] = for node <- nodes, do: supervise(node, [child])
+    eventually(fn -> await_commander(nodes) == senior end)
+    :ok = topology(b, :promote, [c.node, :relay])
+
+    kill_process(c, :muster_topology)
+    eventually(fn -> topology(c, :get_role) == :relay end)
+    eventually(fn -> topology(b, :list_nodes) == topology(c, :list_nodes) end)
+    assert topology(b, :get_role, [:muster_topology, c.node]) == {:ok, :relay}
+    assert topology(b, :node_count) == 3
+
+    # The others follow at once, and give the command back.
+    {:ok, _, before} = topology(b, :get_command)
+    kill_process(senior, :muster_topology)
+    eventually(fn -> match?({:ok, _, token} when token > before, topology(b, :get_command)) end)
+    eventually(fn -> await_commander(nodes) == senior end)
+
+    # Ended in order it has left for good, so that it begins anew.
+    :ok = call(c, :supervisor, :terminate_child, [supervisor, :muster_topology])
+    eventually(fn -> topology(b, :node_count) == 2 end)
+    {:ok, _} = call(c, :supervisor, :restart_child, [supervisor, :muster_topology])
+    eventually(fn -> {c.node, :wingmate} in topology(b, :list_nodes) end)
+  end
+
   test "a node without a C node asks one that has" do
     [a, b] = start_mesh(2)
     c = start_node(monitor: nil, app_env: [cnode: :disabled])

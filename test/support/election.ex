@@ -2,6 +2,7 @@ defmodule Muster.Test.Election do
   @moduledoc "Leader groups and topologies in real nodes."
   import Muster.Test.Cluster
   alias Muster.Test.Election.Member
+  alias Muster.Test.Keeper
 
   defmodule Member do
     @moduledoc "A member that notes what was called, in order, and does what a test asks for."
@@ -83,6 +84,25 @@ defmodule Muster.Test.Election do
   def start_topology(node, options \\ []) do
     {:ok, pid} = start_in(node, :muster_topology, :start_link, [options])
     pid
+  end
+
+  @doc "Children under a supervisor that starts them again."
+  def supervise(node, children) do
+    {:ok, supervisor} = start_in(node, :supervisor, :start_link, [Keeper, children])
+    supervisor
+  end
+
+  @doc "Kills a registered process; the one that its supervisor starts in its place."
+  def kill_process(node, name) do
+    pid = call(node, :erlang, :whereis, [name])
+    call(node, Process, :exit, [pid, :kill])
+
+    eventually(fn ->
+      case call(node, :erlang, :whereis, [name]) do
+        new when is_pid(new) and new != pid -> {:found, new}
+        other -> other
+      end
+    end)
   end
 
   def topology(node, what, args \\ []), do: call(node, :muster_topology, what, args)

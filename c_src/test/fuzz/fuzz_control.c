@@ -248,6 +248,11 @@ static void on_unproven(void *context, const struct muster_topology *t,
     check(peer->name.len > 0);
 }
 
+static void on_unreached(void *context, const struct muster_topology *t,
+                         const struct muster_peer *peer) {
+    (void)context, (void)t, (void)peer;
+}
+
 static void on_lost(void *context, const struct muster_topology *t,
                     const struct muster_node_name *node, const char *why) {
     (void)context, (void)t;
@@ -263,6 +268,7 @@ static void on_sync(void *context, const struct muster_topology *t, const char *
 static void init(struct muster_node *node, uv_loop_t *loop, uint8_t settings) {
     struct muster_node_owner owner = {.discovery = {.on_found = on_found,
                                                     .on_unproven = on_unproven,
+                                                    .on_unreached = on_unreached,
                                                     .on_lost = on_lost,
                                                     .on_sync = on_sync}};
     muster_node_init(node, loop, &owner);

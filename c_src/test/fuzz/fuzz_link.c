@@ -72,7 +72,7 @@ static void turn(void) {
 static int open_connection(void) {
     int fds[2];
     check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
-    uv_tcp_t *listener = node.peers.listener;
+    uv_tcp_t *listener = node.peers.listener.tcp;
     listener->accepted_fd = fds[0];
     listener->connection_cb((uv_stream_t *)listener, 0);
     return fds[1];

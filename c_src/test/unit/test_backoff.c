@@ -88,11 +88,29 @@ static void test_failures_do_not_wrap(void **state) {
     assert_int_equal(muster_backoff_next(&backoff, 0), 5000);
 }
 
+static void test_fading(void **state) {
+    static const struct {
+        uint64_t away_ms;
+        uint32_t wait;
+    } rows[] = {
+        {0, 500},        {1000, 500},       {300000, 500},     {300600, 501},
+        {3600000, 6000}, {36000000, 60000}, {36000600, 60000}, {UINT64_MAX, 60000},
+    };
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        assert_int_equal(muster_backoff_fading(rows[i].away_ms, 500, 60000), rows[i].wait);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_doubles_up_to_the_cap), cmocka_unit_test(test_jitter),
-        cmocka_unit_test(test_jitter_by_hand),        cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_many_failures),         cmocka_unit_test(test_failures_do_not_wrap),
+        cmocka_unit_test(test_doubles_up_to_the_cap),
+        cmocka_unit_test(test_jitter),
+        cmocka_unit_test(test_jitter_by_hand),
+        cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_many_failures),
+        cmocka_unit_test(test_failures_do_not_wrap),
+        cmocka_unit_test(test_fading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,11 @@ static void on_unproven(void *context, const struct muster_topology *t,
     unproven++;
 }
 
+static void on_unreached(void *context, const struct muster_topology *t,
+                         const struct muster_peer *peer) {
+    (void)context, (void)t, (void)peer;
+}
+
 static void on_lost(void *context, const struct muster_topology *t,
                     const struct muster_node_name *name, const char *why) {
     (void)context, (void)t, (void)name, (void)why;
@@ -31,6 +36,7 @@ static int set_up(void **state) {
     (void)state;
     struct muster_node_owner owner = {.discovery = {.on_found = on_found,
                                                     .on_unproven = on_unproven,
+                                                    .on_unreached = on_unreached,
                                                     .on_lost = on_lost,
                                                     .on_sync = on_sync}};
     unproven = 0;

@@ -79,6 +79,7 @@ defmodule Raxol.Swarm.Discovery do
   @type health :: :up | {:degraded, String.t()} | {:down, String.t()}
   @type server :: GenServer.server()
   @type option :: {atom(), term()}
+  @type options :: [option()] | (() -> [option()])
 
   @doc """
   Whether there is a C node to find nodes with.
@@ -101,10 +102,8 @@ defmodule Raxol.Swarm.Discovery do
       iex> Raxol.Swarm.Discovery.child_spec(name: :another, strategy: :gossip).id
       :another
   """
-  @spec child_spec([option()]) :: Supervisor.child_spec()
-  def child_spec(opts \\ []) do
-    %{id: opts[:name] || __MODULE__, start: {__MODULE__, :start_link, [opts]}}
-  end
+  @spec child_spec(options()) :: Supervisor.child_spec()
+  def child_spec(opts \\ []), do: :muster_discovery.child_spec(opts, __MODULE__)
 
   @doc """
   Starts discovery.
@@ -129,6 +128,9 @@ defmodule Raxol.Swarm.Discovery do
     * `:metadata`, `:capabilities` - what other nodes are told of this one: a map of texts, and a
       list of texts.
 
+  Options may also be a function that returns them. As supervisors log their children's arguments,
+  `child_spec/1` makes one of options that hold a `:secret`.
+
   A wrong option gives `{:error, {:invalid_option, name, value, expected}}`, or
   `{:error, {:invalid_argument, text}}` where the strategy refuses it.
 
@@ -137,7 +139,7 @@ defmodule Raxol.Swarm.Discovery do
       iex> Raxol.Swarm.Discovery.start_link(strategy: :gossip, connect_workers: 0)
       {:error, {:invalid_option, :connect_workers, 0, "an integer from 1 to 1024 (attempts at once)"}}
   """
-  @spec start_link([option()]) :: GenServer.on_start()
+  @spec start_link(options()) :: GenServer.on_start()
   def start_link(opts \\ []), do: :muster_discovery.start_link(opts, __MODULE__)
 
   @doc "Stops discovery; nodes stay connected."

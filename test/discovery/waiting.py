@@ -1,0 +1,12 @@
+"""Waiting for conditions, for all live tests."""
+import time
+
+
+def wait_for(condition, seconds, step=0.005):
+    """The condition's first true value, or its last one when the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value or time.monotonic() > deadline:
+            return value
+        time.sleep(step)
