@@ -239,8 +239,10 @@ defmodule Muster.Docs.AgreementTest do
   test "telemetry's events, on the page and in the module's documentation" do
     source = for(file <- sources("src/*.erl"), do: File.read!(file)) |> Enum.join()
 
+    # Discovery's prefix is an option; the page has the default.
     emitted =
-      for [_, event] <- Regex.scan(~r/execute\(\s*\[(muster, [^\]]+)\]/, source), do: atoms(event)
+      for [_, prefix, event] <- Regex.scan(~r/execute\(\s*(Prefix \+\+ )?\[([^\]]+)\]/, source),
+          do: atoms(if(prefix == "", do: event, else: "muster, discovery, " <> event))
 
     documented =
       for [cell | _] <- Table.rows(page("operations.md"), "Metrics", "event"),
