@@ -242,6 +242,7 @@ defmodule Muster.Docs.AgreementTest do
     # Discovery's prefix is an option; the page has the default.
     emitted =
       for [_, prefix, event] <- Regex.scan(~r/execute\(\s*(Prefix \+\+ )?\[([^\]]+)\]/, source),
+          prefix != "" or event =~ ~r/^muster,/,
           do: atoms(if(prefix == "", do: event, else: "muster, discovery, " <> event))
 
     documented =

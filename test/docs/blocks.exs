@@ -187,6 +187,12 @@ defmodule Muster.Docs.BlocksTest do
     page
   end
 
+  # A part of a file.
+  defp run(language, block, page) when language in ~w(toml json) do
+    check_file(language, nil, Shell.write(page.shell, "part." <> language, block.text))
+    page
+  end
+
   defp run(language, _block, _page), do: raise("which file is this #{language}?")
 
   # ---- files ----
