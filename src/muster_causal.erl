@@ -8,10 +8,11 @@
 
 -export([new/0, group/2, groups/1, with_group/3, merge/2, entries/1, counters/1, is_seen/2, hash/1]).
 -export([advance/4]).
--export_type([context/0, replica/0]).
+-export_type([context/0, counters/0, replica/0]).
 
 -type replica() :: term().
 -type context() :: #{replica() => muster_nif:group()}.
+-type counters() :: #{muster_nif:lineage() => muster_nif:counter()}.
 
 -spec new() -> context().
 new() ->
@@ -80,12 +81,11 @@ entries(_) ->
     error(badarg).
 
 %% The highest counter seen of each lineage, whoever began it.
--spec counters(context()) -> #{muster_nif:lineage() => muster_nif:counter()}.
+-spec counters(context()) -> counters().
 counters(Context) ->
     maps:from_list([{Lineage, N} || {_, Lineage, N} <- entries(Context)]).
 
--spec is_seen({muster_nif:lineage(), muster_nif:counter()}, #{muster_nif:lineage() => muster_nif:counter()}) ->
-    boolean().
+-spec is_seen({muster_nif:lineage(), muster_nif:counter()}, counters()) -> boolean().
 is_seen({Lineage, N}, Counters) ->
     N =< maps:get(Lineage, Counters, 0).
 

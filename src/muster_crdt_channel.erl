@@ -7,7 +7,7 @@
 %% reordered; a sender or receiver that restarts begins anew, with a new incarnation.
 -module(muster_crdt_channel).
 
--export([outbox/2, send/2, sent/2, acknowledge/2, inbox/0, deliver/3, received/2]).
+-export([outbox/2, send/2, sent/2, acknowledge/2, inbox/0, deliver/3, deliver/4, received/2]).
 -export_type([outbox/0, inbox/0, update/0, acknowledgement/0, mark/0]).
 
 -type value() :: muster_crdt:causal().
@@ -92,22 +92,31 @@ inbox() ->
 %% @doc Takes in an update. `resync' asks for anti-entropy: the update builds on something that
 %% never came here. An update that came before is just acknowledged again.
 -spec deliver(update(), value(), inbox()) -> {ok, acknowledgement(), value(), inbox()} | resync.
-deliver({update, Incarnation, Sequence, Base, Delta}, Value, Inbox) when
+deliver(Update, Value, Inbox) ->
+    case deliver(Update, Value, Inbox, muster_crdt_recent:none()) of
+        {ok, Acknowledgement, Joined, Kept, _} -> {ok, Acknowledgement, Joined, Kept};
+        resync -> resync
+    end.
+
+%% @doc The same, with a memory of the value's latest changes (see {@link muster_crdt_recent}).
+-spec deliver(update(), value(), inbox(), muster_crdt_recent:recent()) ->
+    {ok, acknowledgement(), value(), inbox(), muster_crdt_recent:recent()} | resync.
+deliver({update, Incarnation, Sequence, Base, Delta}, Value, Inbox, Recent) when
     is_integer(Sequence), is_integer(Base), Base < Sequence
 ->
     Acknowledgement = {acknowledge, Incarnation, Sequence},
     case maps:get(Incarnation, Inbox, 0) of
-        Last when Sequence =< Last -> {ok, Acknowledgement, Value, Inbox};
-        Last when Base =< Last -> take(Delta, Acknowledgement, Value);
+        Last when Sequence =< Last -> {ok, Acknowledgement, Value, Inbox, Recent};
+        Last when Base =< Last -> take(Delta, Acknowledgement, Value, Recent);
         _ -> resync
     end;
-deliver(_, _, _) ->
+deliver(_, _, _, _) ->
     error(badarg).
 
 %% A new incarnation ends the one before it.
-take(Delta, {acknowledge, Incarnation, Sequence} = Acknowledgement, Value) ->
-    case muster_crdt_delta:join(Value, Delta) of
-        {ok, Joined} -> {ok, Acknowledgement, Joined, #{Incarnation => Sequence}};
+take(Delta, {acknowledge, Incarnation, Sequence} = Acknowledgement, Value, Recent) ->
+    case muster_crdt_delta:join(Value, Delta, Recent) of
+        {ok, Joined, Kept} -> {ok, Acknowledgement, Joined, #{Incarnation => Sequence}, Kept};
         {error, gap} -> resync
     end.
 

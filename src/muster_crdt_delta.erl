@@ -1,4 +1,4 @@
-%% @doc Deltas: what changed between two values of an OR-Set or LWW map, and whole values in pieces.
+%% @doc Deltas: what one value of an OR-Set or LWW map lacks of another.
 %%
 %% A delta speaks about a set I of dots, and says which of them live: those it does not list are
 %% dead. I is given by intervals of lineages, and by single dots that died. Contexts can only
@@ -6,8 +6,9 @@
 %% before (a lost delta may have held nothing but removals), only sequence numbers can tell.
 -module(muster_crdt_delta).
 
--export([delta/2, join/2, stream/2, size/1]).
--export_type([delta/0]).
+-export([delta/2, join/2, join/3, size/1]).
+-export([intervals/2, lacks/5]).
+-export_type([delta/0, interval/0, dot/0]).
 
 -type value() :: muster_crdt:causal().
 -type dot() :: {muster_nif:lineage(), muster_nif:counter()}.
@@ -18,30 +19,42 @@
     delta, [interval()], Dead :: [{Key :: term(), [dot()]}], Live :: [{Key :: term(), muster_trie:siblings()}]
 }.
 
-%% @doc What is to be joined to a value that includes `Old' so that it includes `New', which must
-%% have come from `Old' by any updates and merges. Cost and size follow the difference.
+%% @doc What is to be joined to a value that includes `Old' so that it includes `New'. Cost and size
+%% follow the difference; for a big one there is {@link muster_crdt_stream}.
 -spec delta(Old :: value(), New :: value()) -> delta().
 delta(#{root := OldRoot, context := OldContext}, #{root := NewRoot, context := NewContext}) ->
-    Seen = muster_causal:counters(OldContext),
+    OldSeen = muster_causal:counters(OldContext),
+    NewSeen = muster_causal:counters(NewContext),
     Compare = fun(Key, Old, New, {Dead, Live}) ->
-        {
-            prepend(Key, dots(Old) -- dots(New), Dead),
-            prepend(Key, [S || S <- New, not muster_causal:is_seen(dot(S), Seen)], Live)
-        }
+        {Died, Added} = lacks(Key, Old, OldSeen, New, NewSeen),
+        {Died ++ Dead, Added ++ Live}
     end,
     {Dead, Live} = muster_trie:diff(Compare, {[], []}, OldRoot, NewRoot),
-    {delta, intervals(Seen, NewContext), Dead, Live};
+    {delta, intervals(OldSeen, NewContext), Dead, Live};
 delta(_, _) ->
     error(badarg).
 
+%% @private
+%% What a key's old siblings lack of the new ones: its dots that died, its siblings that are new.
+-spec lacks(Key, muster_trie:siblings(), muster_causal:counters(), muster_trie:siblings(), muster_causal:counters()) ->
+    {Dead :: [{Key, [dot()]}], Live :: [{Key, muster_trie:siblings()}]}.
+lacks(Key, Old, OldSeen, New, NewSeen) ->
+    {
+        of_key(Key, [D || D <- dots(Old) -- dots(New), muster_causal:is_seen(D, NewSeen)]),
+        of_key(Key, [S || S <- New, not muster_causal:is_seen(dot(S), OldSeen)])
+    }.
+
+%% @private
+%% What a context has seen and another has not.
+-spec intervals(muster_causal:counters(), muster_causal:context()) -> [interval()].
 intervals(Seen, Context) ->
     [
         {Replica, Lineage, maps:get(Lineage, Seen, 0), N}
      || {Replica, Lineage, N} <- muster_causal:entries(Context), not muster_causal:is_seen({Lineage, N}, Seen)
     ].
 
-prepend(_Key, [], Acc) -> Acc;
-prepend(Key, Items, Acc) -> [{Key, Items} | Acc].
+of_key(_Key, []) -> [];
+of_key(Key, Items) -> [{Key, Items}].
 
 dot(Sibling) -> {element(1, Sibling), element(2, Sibling)}.
 
@@ -55,15 +68,30 @@ size({delta, _Intervals, Dead, Live}) ->
 %% @doc Applies a delta. `{error, gap}' if it follows dots that the value has not seen: then only
 %% anti-entropy helps. Raises `badarg' for what is no delta.
 -spec join(value(), delta()) -> {ok, value()} | {error, gap}.
-join(#{root := _, context := Context} = Value, {delta, Intervals, Dead, Live}) when
+join(Value, Delta) ->
+    case join(Value, Delta, muster_crdt_recent:none()) of
+        {ok, Joined, _} -> {ok, Joined};
+        Gap -> Gap
+    end.
+
+%% @doc The same, with a memory of the value's latest changes (see {@link muster_crdt_recent}). Only
+%% with that does the cost follow the delta where part of it is known already, by way of a third
+%% node: else all elements are looked at then.
+-spec join(value(), delta(), muster_crdt_recent:recent()) ->
+    {ok, value(), muster_crdt_recent:recent()} | {error, gap}.
+join(#{root := _, context := Context} = Value, {delta, Intervals, Dead, Live}, Recent) when
     is_list(Intervals), is_list(Dead), is_list(Live)
 ->
     Seen = muster_causal:counters(Context),
     case lists:all(fun(Interval) -> follows(Interval, Seen) end, Intervals) of
-        true -> {ok, apply_delta(Value, Seen, Intervals, Dead, Live)};
-        false -> {error, gap}
+        true ->
+            UpToDate = muster_crdt_recent:observe(Value, Recent),
+            Stale = stale(Value, Seen, Intervals, Live, UpToDate),
+            {ok, apply_delta(Value, Seen, Intervals, Stale ++ Dead, Live), UpToDate};
+        false ->
+            {error, gap}
     end;
-join(_, _) ->
+join(_, _, _) ->
     error(badarg).
 
 follows({_Replica, Lineage, Above, UpTo}, Seen) when
@@ -74,8 +102,7 @@ follows(_, _) ->
     error(badarg).
 
 apply_delta(Value, Seen, Intervals, Dead, Live) ->
-    Stale = stale(Value, Seen, Intervals, Live),
-    Removed = lists:foldl(fun bury/2, Value, Stale ++ Dead),
+    Removed = lists:foldl(fun bury/2, Value, Dead),
     Added = lists:foldl(fun(Entry, Acc) -> revive(Entry, Seen, Acc) end, Removed, Live),
     #{context := Context} = Added,
     Added#{context := lists:foldl(fun advance/2, Context, Intervals)}.
@@ -97,64 +124,38 @@ revive({Key, Siblings}, Seen, #{root := Root} = Value) ->
     end.
 
 %% Live dots of ours that the delta speaks of and does not list. There can be none unless we have
-%% seen, by way of a third node, part of an interval already; then all our dots are asked.
-stale(#{root := Root}, Seen, Intervals, Live) ->
-    Known = maps:from_list([
-        {Lineage, {Above, UpTo}}
-     || {_, Lineage, Above, UpTo} <- Intervals, maps:get(Lineage, Seen, 0) > Above
-    ]),
-    case map_size(Known) of
-        0 -> [];
-        _ -> stale_dots(Root, Known, maps:from_list([{D, live} || {_, Siblings} <- Live, D <- dots(Siblings)]))
+%% seen part of an interval already, by way of a third node, and not all of that part is listed.
+stale(Value, Seen, Intervals, Live, Recent) ->
+    case [{L, Above, min(UpTo, N)} || {_, L, Above, UpTo} <- Intervals, (N = maps:get(L, Seen, 0)) > Above] of
+        [] ->
+            [];
+        Known ->
+            Listed = maps:from_list([{D, live} || {_, S} <- Live, D <- dots(S), muster_causal:is_seen(D, Seen)]),
+            Counts = lists:foldl(fun count/2, #{}, maps:keys(Listed)),
+            Open = [Part || {L, Above, UpTo} = Part <- Known, maps:get(L, Counts, 0) < UpTo - Above],
+            [{Key, [D || D <- Dots, not is_map_key(D, Listed)]} || {Key, Dots} <- living(Open, Value, Recent)]
     end.
 
-stale_dots(Root, Known, Living) ->
-    Collect = fun(Key, Siblings, Acc) ->
-        prepend(Key, [D || D <- dots(Siblings), is_within(D, Known), not is_map_key(D, Living)], Acc)
-    end,
-    muster_trie:fold(Collect, [], Root).
+count({Lineage, _N}, Counts) ->
+    maps:update_with(Lineage, fun(Count) -> Count + 1 end, 1, Counts).
 
-is_within({Lineage, N}, Known) ->
-    case Known of
+%% Our live dots in parts of lineages.
+living([], _Value, _Recent) ->
+    [];
+living(Parts, #{root := Root}, Recent) ->
+    case muster_crdt_recent:find(Parts, Recent) of
+        {ok, Dots} ->
+            Dots;
+        unknown ->
+            ByLineage = maps:from_list([{L, {Above, UpTo}} || {L, Above, UpTo} <- Parts]),
+            Collect = fun(Key, Siblings, Acc) ->
+                of_key(Key, [D || D <- dots(Siblings), is_within(D, ByLineage)]) ++ Acc
+            end,
+            muster_trie:fold(Collect, [], Root)
+    end.
+
+is_within({Lineage, N}, ByLineage) ->
+    case ByLineage of
         #{Lineage := {Above, UpTo}} -> Above < N andalso N =< UpTo;
         #{} -> false
     end.
-
-%% @doc A whole value as deltas of about `Max' elements each. Each may be joined at any time if
-%% those before it of the same lineage have been; joined to nothing, together they are the value.
-%% Removals of what the receiver has from elsewhere are left to anti-entropy.
--spec stream(value(), Max :: pos_integer()) -> [delta()].
-stream(#{root := Root, context := Context}, Max) when is_integer(Max), Max > 0 ->
-    Collect = fun(Key, Siblings, Acc) ->
-        lists:foldl(
-            fun(S, Inner) -> maps:update_with(element(1, S), fun(L) -> [{Key, S} | L] end, [{Key, S}], Inner) end,
-            Acc,
-            Siblings
-        )
-    end,
-    ByLineage = muster_trie:fold(Collect, #{}, Root),
-    lists:flatmap(
-        fun({Replica, Lineage, N}) ->
-            Living = lists:sort([{element(2, S), Key, S} || {Key, S} <- maps:get(Lineage, ByLineage, [])]),
-            stream_lineage(Replica, Lineage, 0, N, Living, Max)
-        end,
-        muster_causal:entries(Context)
-    );
-stream(_, _) ->
-    error(badarg).
-
-stream_lineage(Replica, Lineage, Above, N, Living, Max) ->
-    case length(Living) > Max of
-        true ->
-            {Now, Later} = lists:split(Max, Living),
-            {UpTo, _, _} = lists:last(Now),
-            [
-                chunk(Replica, Lineage, Above, UpTo, Now)
-                | stream_lineage(Replica, Lineage, UpTo, N, Later, Max)
-            ];
-        false ->
-            [chunk(Replica, Lineage, Above, N, Living)]
-    end.
-
-chunk(Replica, Lineage, Above, UpTo, Living) ->
-    {delta, [{Replica, Lineage, Above, UpTo}], [], [{Key, [S]} || {_N, Key, S} <- Living]}.

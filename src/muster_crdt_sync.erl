@@ -2,68 +2,102 @@
 %%
 %% Both sides pin one immutable value for the whole session and speak only of that: in a value
 %% that moves on while it is being read, a key may be missing that was never removed. The one who
-%% starts asks for hashes further and further down, then for the complete content of the paths
-%% where they differ, "nothing" said explicitly. With all of them it knows the peer's pinned value
-%% and may adopt its context; it returns its own content of the same paths, from which the peer
-%% knows the starter's. Either merges the other's value into its *current* one.
+%% starts asks for hashes further and further down, and where only one element is left, for that.
+%% In the end it knows every place where the two differ, with both sides' dots, and both contexts:
+%% from these come two streams of deltas. One it takes in itself, the other it gives to the peer.
+%%
+%% Hashes are cut to a few bytes; whether all differences were found is checked by the whole sums
+%% of the roots. If not, the session goes through it all again with whole hashes.
 %%
 %% Pure: functions take values and messages and return values and messages, and the caller carries
-%% them; messages may be lost, doubled and reordered. For what changed since a known value there
-%% are deltas (muster_crdt_delta, muster_crdt_channel); a fresh node is best streamed to first.
+%% them; messages may be lost, doubled and reordered. Each message has one reply, and both are
+%% bounded, except for the peer's context and single huge elements. For what changed since a known
+%% value there are deltas (muster_crdt_delta, muster_crdt_channel); a fresh node is best streamed
+%% to first (muster_crdt_stream).
 -module(muster_crdt_sync).
 
--export([start/2, handle/2, pending/1, accept/1, answer/2]).
+-export([start/2, handle/2, pending/1, accept/1, answer/2, is_complete/1]).
 -export_type([session/0, peer_session/0, message/0, reply/0]).
 
 -type value() :: muster_crdt:causal().
 -type id() :: term().
--type digest() :: {Live :: non_neg_integer(), Count :: non_neg_integer(), Context :: non_neg_integer()}.
+-type digest() :: {muster_trie:tally(), Context :: non_neg_integer()}.
+%% Of each lineage in which the starter is behind, up to where it has seen it; or as told before.
+-type behind() :: muster_causal:counters() | as_before.
 -type message() ::
     {begin_sync, id(), digest()}
-    | {ask, id(), Hashes :: [muster_trie:path()], Contents :: [muster_trie:path()]}
-    | {give, id(), Part :: pos_integer(), Parts :: pos_integer(), muster_causal:context(), contents()}.
+    | {ask, id(), Step :: pos_integer(), muster_crdt_hashes:width(), behind(), Hashes :: [muster_trie:path()],
+        Contents :: [muster_trie:path()]}
+    | {give, id(), Part :: pos_integer(), more | last, muster_crdt_delta:delta()}.
 -type reply() ::
     {in_sync, id()}
-    | {tell, id(), muster_causal:context(), [{muster_trie:path(), hashes()}], contents()}
+    | {differ, id(), digest(), muster_causal:context()}
+    | {tell, id(), Step :: pos_integer(), muster_crdt_hashes:hashes(), [content()]}
     | {given, id(), Part :: pos_integer()}
     | {unknown, id()}.
--type contents() :: [{muster_trie:path(), [{Key :: term(), muster_trie:siblings()}]}].
--type hashes() :: [{0..15, Count :: non_neg_integer(), Sum :: non_neg_integer()}].
+%% The leaves at a path, the dots that the starter has seen without their values.
+-type content() :: [{Key :: term(), [muster_trie:sibling()]}].
 -type session() :: #{
     id := id(),
     pinned := value(),
     message := message(),
+    %% The peer's pinned value is known by these.
+    tally := muster_trie:tally(),
     context := muster_causal:context(),
-    %% Paths still to be asked for.
+    %% Paths that are asked for, and still to be asked for.
+    width := muster_crdt_hashes:width(),
+    asked := {Hashes :: [muster_trie:path()], Contents :: [muster_trie:path()]},
     hashes := [muster_trie:path()],
     contents := [muster_trie:path()],
-    %% What came, and of that the parts still to be returned.
-    got := contents(),
-    parts := [[muster_trie:path()]]
+    %% As found so far, once with our side first, once with the peer's; and our root's tally with
+    %% the peer's content in all these places.
+    lacking := muster_trie:differences(),
+    lacked := muster_trie:differences(),
+    rebuilt := muster_trie:tally(),
+    %% With all differences known: what we lack, what of it was taken in, and what the peer lacks.
+    taking := muster_crdt_stream:stream() | done,
+    joined := value(),
+    giving := muster_crdt_stream:stream() | done
 }.
 -type peer_session() :: #{
-    pinned := value(), got := #{Part :: pos_integer() => contents()}
+    pinned := value(),
+    behind := muster_causal:counters(),
+    %% Of what the starter gives: the last part that came, the pinned value with it, and whether
+    %% that is all.
+    part := non_neg_integer(),
+    joined := value(),
+    complete := boolean()
 }.
 
-%% Up to this count of leaves on both sides a path's content is asked for, not its hashes.
--define(SMALL, 32).
-%% Paths in one message, which bounds its size.
--define(BATCH, 32).
+%% Paths in one message, of hashes and of contents.
+-define(BATCH, 256).
+%% About the bytes of contents in one reply.
+-define(BYTES, 48 * 1024).
+%% Keys in one piece that is taken or given.
+-define(PIECE, 500).
+-define(NOTHING, {delta, [], [], []}).
 
 %% @doc Starts a session with the value as it is now, and gives the first message to the peer.
 %% `Id' must tell sessions apart. A message without a reply may be sent again ({@link pending/1}).
 -spec start(id(), value()) -> {message(), session()}.
-start(Id, Value) ->
+start(Id, #{root := Root} = Value) ->
     Message = {begin_sync, Id, digest(Value)},
     {Message, #{
         id => Id,
         pinned => Value,
         message => Message,
+        tally => muster_trie:tally({node, Root}),
         context => muster_causal:new(),
+        width => muster_crdt_hashes:narrow(),
+        asked => {[], []},
         hashes => [],
         contents => [],
-        got => [],
-        parts => []
+        lacking => [],
+        lacked => [],
+        rebuilt => muster_trie:tally({node, Root}),
+        taking => done,
+        joined => Value,
+        giving => done
     }}.
 
 %% @doc The message that waits for a reply.
@@ -72,138 +106,208 @@ pending(#{message := Message}) ->
     Message.
 
 digest(#{root := Root, context := Context}) ->
-    {muster_trie:sum(Root), muster_trie:size(Root), muster_causal:hash(Context)}.
+    {muster_trie:tally({node, Root}), muster_causal:hash(Context)}.
 
 %% @doc The peer's side of a session: what it remembers under the session's id, from the first
 %% `begin_sync' of that id on. To other messages of an unknown id it replies `{unknown, Id}'.
 -spec accept(value()) -> peer_session().
 accept(Value) ->
-    #{pinned => Value, got => #{}}.
+    #{pinned => Value, behind => #{}, part => 0, joined => Value, complete => false}.
 
-%% @doc The peer's part. `{merge, Value, Reply, PeerSession}' gives the starter's value, to be
-%% merged into the current one. The same message always gets the same reply.
+%% @doc Whether all of the starter's pinned value has come, so that what `answer/2' gave to be merged
+%% includes it.
+-spec is_complete(peer_session()) -> boolean().
+is_complete(#{complete := Complete}) ->
+    Complete.
+
+%% @doc The peer's part. `{merge, Value, Reply, PeerSession}' gives a value to be merged into the
+%% current one; there may be none or several in a session (see {@link is_complete/1}). The same message always gets the same reply.
 -spec answer(message(), peer_session()) ->
     {reply, reply(), peer_session()} | {merge, value(), reply(), peer_session()}.
-answer({begin_sync, Id, Digest}, #{pinned := Value} = Session) ->
+answer({begin_sync, Id, Digest}, #{pinned := #{context := Context} = Value} = Session) ->
     case digest(Value) of
         Digest -> {reply, {in_sync, Id}, Session};
-        _ -> {reply, tell(Id, [[]], [], Value), Session}
+        Ours -> {reply, {differ, Id, Ours, Context}, Session}
     end;
-answer({ask, Id, Hashes, Contents}, #{pinned := Value} = Session) ->
-    {reply, tell(Id, Hashes, Contents, Value), Session};
-answer({give, Id, Part, Parts, Context, Contents}, #{pinned := Value, got := Got} = Session) when
-    is_integer(Part), is_integer(Parts), is_list(Contents)
+answer({ask, Id, Step, Width, as_before, Hashes, Contents}, #{pinned := #{root := Root}} = Session) when
+    length(Hashes) =< ?BATCH, length(Contents) =< ?BATCH
 ->
-    Gathered = Got#{Part => Contents},
-    Kept = Session#{got := Gathered},
-    case map_size(Gathered) of
-        Parts -> {merge, rebuild(Value, Context, lists:append(maps:values(Gathered))), {given, Id, Part}, Kept};
-        _ -> {reply, {given, Id, Part}, Kept}
+    #{behind := Behind} = Session,
+    {reply, {tell, Id, Step, muster_crdt_hashes:pack(Hashes, Width, Root), tell(Contents, Behind, Root, ?BYTES)}, Session};
+answer({ask, Id, Step, Width, Behind, Hashes, Contents}, Session) when is_map(Behind) ->
+    answer({ask, Id, Step, Width, as_before, Hashes, Contents}, Session#{behind := Behind});
+answer({give, Id, Part, _, _}, #{part := Last} = Session) when is_integer(Part), Part =< Last ->
+    {reply, {given, Id, Part}, Session};
+answer({give, Id, Part, More, Delta}, #{part := Last, joined := Value, complete := Complete} = Session) when
+    Part =:= Last + 1
+->
+    Kept = Session#{part := Part, complete := Complete orelse More =:= last},
+    case Delta of
+        ?NOTHING -> {reply, {given, Id, Part}, Kept};
+        _ -> given({given, Id, Part}, muster_crdt_delta:join(Value, Delta), Kept)
     end;
 answer(_, _) ->
     error(badarg).
 
-tell(Id, Hashes, Contents, #{root := Root, context := Context}) ->
-    {tell, Id, Context, [{Path, muster_trie:children(Path, Root)} || Path <- Hashes], contents(Contents, Root)}.
+given(Reply, {ok, Joined}, Session) -> {merge, Joined, Reply, Session#{joined := Joined}};
+given(_, {error, gap}, _) -> error(badarg).
 
-contents(Paths, Root) ->
-    [{Path, muster_trie:at(Path, Root)} || Path <- Paths].
+%% As many as fit, and at least one.
+tell([Path | Paths], Behind, Root, Bytes) when Bytes > 0 ->
+    Content = [{Key, [abridge(S, Behind) || S <- Siblings]} || {Key, Siblings} <- muster_trie:at(Path, Root)],
+    [Content | tell(Paths, Behind, Root, Bytes - erlang:external_size(Content))];
+tell(_Paths, _Behind, _Root, _Bytes) ->
+    [].
+
+abridge(Sibling, Behind) ->
+    {Lineage, N} = Dot = dot(Sibling),
+    case Behind of
+        #{Lineage := Seen} when N > Seen -> Sibling;
+        #{} -> Dot
+    end.
+
+dot(Sibling) -> {element(1, Sibling), element(2, Sibling)}.
 
 %% @doc The starter's part. `{send, Message, Session}' goes on; `{merge, Value, Message, Session}'
-%% gives the peer's value, to be merged into the current one, and goes on; `done' ends the
-%% session; `restart' ends it without success; `ignore' is for replies that came twice or late.
+%% gives a value to be merged into the current one, and goes on (none or several may come); `done'
+%% ends the session: either side has the other's pinned value. `restart' ends it without success; `ignore' is for replies
+%% that came twice or late.
 -spec handle(reply(), session()) ->
     {send, message(), session()} | {merge, value(), message(), session()} | done | restart | ignore.
 handle({in_sync, Id}, #{id := Id, message := {begin_sync, _, _}}) ->
     done;
 handle({unknown, Id}, #{id := Id}) ->
     restart;
-handle({tell, Id, Context, Hashes, Contents}, #{id := Id, message := Message} = Session) ->
-    case is_reply(Message, paths(Hashes), paths(Contents)) of
-        true -> ask(learn(Context, Hashes, Contents, Session));
-        false -> ignore
-    end;
-handle({given, Id, Part}, #{id := Id, message := {give, _, Part, Parts, _, _}} = Session) ->
-    case Part of
-        Parts ->
-            done;
-        _ ->
-            Giving = give(Part + 1, Parts, Session),
-            {send, pending(Giving), Giving}
-    end;
+handle({differ, Id, {{Count, Sum} = Tally, _}, Context}, #{id := Id, message := {begin_sync, _, _}} = Session) when
+    is_integer(Count), is_integer(Sum)
+->
+    #{pinned := #{context := Ours, root := Root}} = Session,
+    Seen = muster_causal:counters(Ours),
+    Behind = maps:from_list([{L, Above} || {_, L, Above, _} <- muster_crdt_delta:intervals(Seen, Context)]),
+    Top = [[] || Tally =/= muster_trie:tally({node, Root})],
+    explore(Behind, Session#{tally := Tally, context := Context, hashes := Top});
+handle({tell, Id, Step, Hashes, Contents}, #{id := Id, message := {ask, _, Step, _, _, _, _}} = Session) when
+    is_binary(Hashes), is_list(Contents)
+->
+    explore(as_before, learn_contents(Contents, learn_hashes(Hashes, Session)));
+handle({given, Id, Part}, #{id := Id, message := {give, _, Part, _, _}} = Session) ->
+    exchange(Part + 1, Session);
 handle(_, _) ->
     ignore.
 
-is_reply({begin_sync, _, _}, [[]], []) -> true;
-is_reply({ask, _, Hashes, Contents}, Hashes, Contents) -> true;
-is_reply(_, _, _) -> false.
+%% What is empty there needs no asking; a single leaf is asked for, of more the hashes.
+learn_hashes(Hashes, #{asked := {Asked, _}, width := Width, pinned := #{root := Root}} = Session) ->
+    lists:foldl(
+        fun
+            ({Path, none}, Acc) ->
+                found({length(Path), empty, muster_trie:slot_at(Path, Root)}, Acc);
+            ({Path, one}, #{contents := Contents} = Acc) ->
+                Acc#{contents := [Path | Contents]};
+            ({Path, many}, #{hashes := Later} = Acc) ->
+                Acc#{hashes := [Path | Later]}
+        end,
+        Session,
+        muster_crdt_hashes:differences(Hashes, Asked, Width, Root)
+    ).
 
-paths(ByPath) ->
-    [Path || {Path, _} <- ByPath].
+%% What did not fit into the reply is asked for again.
+learn_contents(Told, #{asked := {_, Asked}, contents := Later, pinned := #{root := Root}} = Session) ->
+    {Now, Again} = lists:split(length(Told), Asked),
+    true = Told =/= [] orelse Asked =:= [],
+    New = [Difference || {Path, Content} <- lists:zip(Now, Told), Difference <- beside(Content, Path, Root)],
+    lists:foldl(fun found/2, Session#{contents := Again ++ Later}, New).
 
-%% The peer's context is the same in each reply, as its value is pinned.
-learn(Context, Hashes, Contents, #{pinned := #{root := Root}, got := Got} = Session) ->
-    #{hashes := LaterHashes, contents := LaterContents} = Session,
-    Different = [Path || {Above, Theirs} <- Hashes, Path <- differences(Above, Theirs, Root)],
-    {Small, Big} = lists:partition(fun({Path, Count}) -> is_small(Path, Count) end, Different),
+found({Depth, Theirs, Ours}, #{lacking := Lacking, lacked := Lacked, rebuilt := {Count, Sum}} = Session) ->
+    {TheirCount, TheirSum} = muster_trie:tally(Theirs),
+    {OurCount, OurSum} = muster_trie:tally(Ours),
     Session#{
-        context := Context,
-        hashes := paths(Big) ++ LaterHashes,
-        contents := paths(Small) ++ LaterContents,
-        got := Contents ++ Got
+        lacking := [{Depth, Ours, Theirs} | Lacking],
+        lacked := [{Depth, Theirs, Ours} | Lacked],
+        rebuilt := {Count + TheirCount - OurCount, Sum + TheirSum - OurSum}
     }.
 
-is_small(Path, Count) ->
-    Count =< ?SMALL orelse muster_trie:is_deepest(Path).
-
-%% The slots below a path where the two sides differ, each with the greater count of leaves.
-differences(Path, Theirs, Root) ->
-    OurSlots = by_slot(muster_trie:children(Path, Root)),
-    TheirSlots = by_slot(Theirs),
+beside([{Key, Theirs}], Path, Root) ->
+    [{length(Path), {leaf, Key, Theirs}, muster_trie:slot_at(Path, Root)}];
+beside(Content, Path, Root) ->
+    Ours = maps:from_list(muster_trie:at(Path, Root)),
+    Theirs = maps:from_list(Content),
     [
-        {Path ++ [Slot], max(OurCount, TheirCount)}
-     || Slot <- maps:keys(maps:merge(OurSlots, TheirSlots)),
-        {OurCount, _} = Our <- [maps:get(Slot, OurSlots, {0, 0})],
-        {TheirCount, _} = Their <- [maps:get(Slot, TheirSlots, {0, 0})],
-        Our =/= Their
+        {length(Path), leaf(Key, Theirs), leaf(Key, Ours)}
+     || Key <- maps:keys(maps:merge(Ours, Theirs))
     ].
 
-by_slot(Children) ->
-    maps:from_list([{Slot, {Count, Sum}} || {Slot, Count, Sum} <- Children]).
+leaf(Key, Leaves) ->
+    case Leaves of
+        #{Key := Siblings} -> {leaf, Key, Siblings};
+        #{} -> empty
+    end.
 
-%% Asks for what is still missing; with all of it, the peer's value is known.
-ask(#{hashes := [], contents := [], got := Got, pinned := Pinned, context := Context} = Session) ->
-    Parts = batches(paths(Got)),
-    Giving = give(1, length(Parts), Session#{parts := Parts}),
-    {merge, rebuild(Pinned, Context, Got), pending(Giving), Giving};
-ask(#{id := Id, hashes := Hashes, contents := Contents} = Session) ->
+%% Asks for what is still missing; with all of it, the differences are known.
+explore(Behind, #{hashes := [], contents := [], tally := Tally, rebuilt := Rebuilt, width := Width} = Session) ->
+    Widest = muster_crdt_hashes:wide(),
+    case muster_trie:is_same_tally(Rebuilt, Tally) of
+        true -> exchange(1, streams(Session));
+        false when Width =:= Widest -> restart;
+        false -> explore(Behind, again(Session#{width := Widest}))
+    end;
+explore(Behind, #{id := Id, message := Last, width := Width, hashes := Hashes, contents := Contents} = Session) ->
     {AskHashes, LaterHashes} = batch(Hashes),
     {AskContents, LaterContents} = batch(Contents),
-    Message = {ask, Id, AskHashes, AskContents},
-    {send, Message, Session#{hashes := LaterHashes, contents := LaterContents, message := Message}}.
+    Message = {ask, Id, step(Last) + 1, Width, Behind, AskHashes, AskContents},
+    {send, Message, Session#{
+        message := Message, asked := {AskHashes, AskContents}, hashes := LaterHashes, contents := LaterContents
+    }}.
+
+step({ask, _, Step, _, _, _, _}) -> Step;
+step({begin_sync, _, _}) -> 0.
 
 batch(Paths) ->
     lists:split(min(?BATCH, length(Paths)), Paths).
 
-%% At least one: with no paths at all, there is still the context to be given.
-batches(Paths) ->
-    case batch(Paths) of
-        {Batch, []} -> [Batch];
-        {Batch, Later} -> [Batch | batches(Later)]
+again(#{pinned := #{root := Root}} = Session) ->
+    Session#{hashes := [[]], lacking := [], lacked := [], rebuilt := muster_trie:tally({node, Root})}.
+
+streams(#{pinned := #{context := Ours}, context := Theirs, lacking := Lacking, lacked := Lacked} = Session) ->
+    OurSeen = muster_causal:counters(Ours),
+    TheirSeen = muster_causal:counters(Theirs),
+    Session#{
+        taking := muster_crdt_stream:new(Lacking, OurSeen, TheirSeen, Theirs, ?PIECE),
+        giving := muster_crdt_stream:new(Lacked, TheirSeen, OurSeen, Ours, ?PIECE),
+        lacking := [],
+        lacked := []
+    }.
+
+%% One piece is taken, one is given; messages go on, though with nothing in them, until both are
+%% done.
+exchange(_Part, #{taking := done, giving := done, message := {give, _, _, _, _}}) ->
+    done;
+exchange(Part, #{id := Id, taking := Taking, joined := Value, giving := Giving} = Session) ->
+    {Given, LaterGiving} = piece(Giving),
+    {Taken, LaterTaking} = piece(Taking),
+    Message = {give, Id, Part, more(LaterGiving), Given},
+    Next = Session#{message := Message, taking := LaterTaking, giving := LaterGiving},
+    case Taken of
+        ?NOTHING ->
+            {send, Message, Next};
+        _ ->
+            {ok, Joined} = muster_crdt_delta:join(Value, Taken),
+            {merge, Joined, Message, Next#{joined := Joined}}
     end.
 
-give(Part, Parts, #{id := Id, pinned := #{root := Root, context := Context}, parts := [Paths | Later]} = Session) ->
-    Session#{parts := Later, message := {give, Id, Part, Parts, Context, contents(Paths, Root)}}.
+more(done) -> last;
+more(_Stream) -> more.
 
-%% The other side's pinned value: ours, with the other's content wherever we differ, and the
-%% other's context.
-rebuild(Pinned, Context, Contents) when is_map(Context) ->
-    (lists:foldl(fun replace/2, Pinned, Contents))#{context := Context};
-rebuild(_, _, _) ->
-    error(badarg).
+piece(done) ->
+    {?NOTHING, done};
+piece(Stream) ->
+    case muster_crdt_stream:next(Stream) of
+        {chunk, Delta, Later} -> {Delta, unless_over(Later)};
+        {busy, Later} -> {?NOTHING, Later};
+        done -> {?NOTHING, done}
+    end.
 
-replace({Path, Content}, #{root := Root} = Value) ->
-    Theirs = maps:from_list(Content),
-    Gone = [{Key, []} || {Key, _} <- muster_trie:at(Path, Root), not is_map_key(Key, Theirs)],
-    Put = fun({Key, Siblings}, Acc) -> muster_crdt:put_siblings(Key, Siblings, Acc) end,
-    lists:foldl(Put, Value, Gone ++ Content).
+unless_over(Stream) ->
+    case muster_crdt_stream:is_over(Stream) of
+        true -> done;
+        false -> Stream
+    end.

@@ -22,6 +22,10 @@
 %%     `#{topology, from, to}'.</li>
 %% <li>`[muster, leader, become_leader]', `become_follower': measurements `#{system_time}', metadata
 %%     `#{cluster_id, term, leader}'.</li>
+%% <li>`[muster, overlay, refused]': measurements `#{system_time}', metadata `#{overlay, from}', when a
+%%     peer's message was malformed; at most once a second.</li>
+%% <li>`[muster, overlay, loaded]': measurements `#{duration, entries}' (duration in native units,
+%%     entries in the overlay by then), metadata `#{overlay, from}', when a stream has come in.</li>
 %% </ul>
 -module(muster_telemetry).
 

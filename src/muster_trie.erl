@@ -11,9 +11,9 @@
 -module(muster_trie).
 
 -export([empty/0, size/1, sum/1, is_key/2, siblings/2, fold/3, keys/1]).
--export([put/3, diff/4, same_keys/2]).
--export([children/2, is_deepest/1, at/2]).
--export_type([siblings/0, sibling/0, path/0]).
+-export([put/3, diff/4, same_keys/2, differences/2, next_differences/2]).
+-export([children/2, tally/1, is_same_tally/2, is_deepest/1, at/2, slot_at/2]).
+-export_type([siblings/0, sibling/0, path/0, slot/0, tally/0, differences/0]).
 
 %% The live dots of a key, in ascending order; with stamp and value in a map.
 -type siblings() :: [sibling()].
@@ -22,10 +22,20 @@
     | {muster_nif:lineage(), muster_nif:counter(), integer(), term()}.
 %% Slots, from the root down.
 -type path() :: [0..15].
+-type slot() :: empty | {leaf, Key :: term(), siblings()} | {node, tuple()}.
+-type tally() :: {Leaves :: non_neg_integer(), Sum :: non_neg_integer()}.
+%% Two sides of one place in the trie, as many slots below the root.
+-type differences() :: [{Depth :: 0..7, A :: slot(), B :: slot()}].
 
 -define(HEADER, 3).
 -define(SLOT_BITS, 4).
 -define(LAST_SLOT, 15).
+-define(ALL_SLOTS, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]).
+-define(NO_SLOTS, [
+    empty, empty, empty, empty, empty, empty, empty, empty, empty, empty, empty, empty, empty, empty, empty, empty
+]).
+-define(KEYS_AT_ONCE, 1000).
+-define(SUM_MASK, 16#7ffffffffffffff).
 -define(TOP_SHIFT, 24).
 -define(DEPTH, 7).
 %% One bit longer than `phash2', to be cut in pieces of four.
@@ -206,7 +216,13 @@ put_leaf(Key, Head, Tail, Root) ->
     muster_nif:trie()
 ) -> Acc.
 diff(Fun, Acc, A, B) ->
-    diff_slots(Fun, Acc, {node, A}, {node, B}, 0).
+    diff_all(Fun, Acc, next_differences(differences(A, B), ?KEYS_AT_ONCE)).
+
+diff_all(_Fun, Acc, {[], []}) ->
+    Acc;
+diff_all(Fun, Acc, {Keys, Rest}) ->
+    Folded = lists:foldl(fun({Key, A, B}, Inner) -> Fun(Key, A, B, Inner) end, Acc, Keys),
+    diff_all(Fun, Folded, next_differences(Rest, ?KEYS_AT_ONCE)).
 
 %% Whether two tries have the same keys.
 -spec same_keys(muster_nif:trie(), muster_nif:trie()) -> boolean().
@@ -220,46 +236,73 @@ same_keys(A, B) ->
 one_sided(_Key, [_ | _], [_ | _], Acc) -> Acc;
 one_sided(_Key, _A, _B, _Acc) -> throw(one_sided).
 
-%% A slot is `empty', `{leaf, Key, Siblings}' or `{node, Node}'.
-diff_slots(_Fun, Acc, Same, Same, _Depth) when Same =:= empty ->
-    Acc;
-diff_slots(Fun, Acc, {node, A} = SlotA, {node, B} = SlotB, Depth) ->
-    case element(2, A) =:= element(2, B) andalso element(3, A) =:= element(3, B) of
-        true -> Acc;
-        false when Depth < ?DEPTH -> diff_nodes(Fun, Acc, A, B, Depth);
-        false -> diff_lists(Fun, Acc, leaves(SlotA, Depth), leaves(SlotB, Depth))
-    end;
-diff_slots(Fun, Acc, SlotA, SlotB, Depth) ->
-    diff_lists(Fun, Acc, leaves(SlotA, Depth), leaves(SlotB, Depth)).
+%% The same step by step: pairs of slots that are still to be compared.
+-spec differences(muster_nif:trie(), muster_nif:trie()) -> differences().
+differences(A, B) ->
+    [{0, {node, A}, {node, B}}].
 
-diff_nodes(Fun, Acc, A, B, Depth) ->
-    lists:foldl(
-        fun(Index, Inner) -> diff_slots(Fun, Inner, read_slot(Index, A), read_slot(Index, B), Depth + 1) end,
-        Acc,
-        lists:seq(0, ?LAST_SLOT)
-    ).
+%% Looks at no more than `Budget' pairs of slots: the keys that differ there, and what is left,
+%% `[]' at the end.
+-spec next_differences(differences(), Budget :: pos_integer()) ->
+    {[{Key :: term(), A :: siblings(), B :: siblings()}], differences()}.
+next_differences(Pairs, Budget) ->
+    compare(Pairs, Budget, []).
 
-%% Only where a leaf or nothing faces a subtree.
-diff_lists(Fun, Acc, LeavesA, LeavesB) ->
+compare([], _Budget, Keys) ->
+    {Keys, []};
+compare(Pairs, 0, Keys) ->
+    {Keys, Pairs};
+compare([{_Depth, {node, A}, {node, B}} | Pairs], Budget, Keys) when
+    element(2, A) =:= element(2, B), element(3, A) =:= element(3, B)
+->
+    compare(Pairs, Budget - 1, Keys);
+compare([{Depth, A, B} | Pairs], Budget, Keys) when
+    Depth < ?DEPTH, element(1, A) =:= node; Depth < ?DEPTH, element(1, B) =:= node
+->
+    Below = pair(slots(A, Depth), slots(B, Depth), Depth + 1, Pairs),
+    compare(Below, Budget - 1, Keys);
+compare([{Depth, A, B} | Pairs], Budget, Keys) ->
+    compare(Pairs, Budget - 1, differing(leaves(A, Depth), leaves(B, Depth), Keys)).
+
+pair([empty | A], [empty | B], Depth, Pairs) ->
+    pair(A, B, Depth, Pairs);
+pair([{node, NodeA} | A], [{node, NodeB} | B], Depth, Pairs) when
+    element(2, NodeA) =:= element(2, NodeB), element(3, NodeA) =:= element(3, NodeB)
+->
+    pair(A, B, Depth, Pairs);
+pair([SlotA | A], [SlotB | B], Depth, Pairs) ->
+    pair(A, B, Depth, [{Depth, SlotA, SlotB} | Pairs]);
+pair([], [], _Depth, Pairs) ->
+    Pairs.
+
+differing([{Key, A}], [{Key, B}], Keys) ->
+    differ(Key, A, B, Keys);
+differing(LeavesA, LeavesB, Keys) ->
     OfB = maps:from_list(LeavesB),
-    {Rest, Both} = lists:foldl(
-        fun({Key, A}, {Left, Inner}) ->
-            case Left of
-                #{Key := A} -> {maps:remove(Key, Left), Inner};
-                #{Key := B} -> {maps:remove(Key, Left), Fun(Key, A, B, Inner)};
-                #{} -> {Left, Fun(Key, A, [], Inner)}
-            end
-        end,
-        {OfB, Acc},
-        LeavesA
-    ),
-    maps:fold(fun(Key, B, Inner) -> Fun(Key, [], B, Inner) end, Both, Rest).
+    OfA = maps:from_list(LeavesA),
+    OnlyB = [{Key, [], B} || {Key, B} <- LeavesB, not is_map_key(Key, OfA)],
+    lists:foldl(fun({Key, A}, Acc) -> differ(Key, A, maps:get(Key, OfB, []), Acc) end, OnlyB ++ Keys, LeavesA).
+
+differ(_Key, Same, Same, Keys) -> Keys;
+differ(Key, A, B, Keys) -> [{Key, A, B} | Keys].
 
 read_slot(Index, Node) ->
     case slot(Index, Node) of
         {leaf, Position} -> {leaf, element(Position, Node), leaf_siblings(Position, Node)};
         Other -> Other
     end.
+
+%% The 16 slots below one. A leaf that lies above is where its hash says.
+slots({node, Node}, _Depth) ->
+    [read_slot(Index, Node) || Index <- ?ALL_SLOTS];
+slots({leaf, Key, _} = Leaf, Depth) ->
+    At = index(Key, Depth),
+    [if Index =:= At -> Leaf; true -> empty end || Index <- ?ALL_SLOTS];
+slots(empty, _Depth) ->
+    ?NO_SLOTS.
+
+index(Key, Depth) ->
+    (?HASH(Key) bsr (?TOP_SHIFT - ?SLOT_BITS * Depth)) band ?LAST_SLOT.
 
 leaves(empty, _Depth) ->
     [];
@@ -268,42 +311,43 @@ leaves({leaf, Key, Siblings}, _Depth) ->
 leaves({node, Node}, Depth) ->
     fold_node(fun(At, N, Acc) -> [{element(At, N), leaf_siblings(At, N)} | Acc] end, [], Node, Depth).
 
-%% What lies below a path of less than 7 slots: for each slot that is not empty, how many leaves and
-%% the sum of their dots' hashes. A leaf that lies above counts where its hash says.
--spec children(path(), muster_nif:trie()) ->
-    [{0..15, Count :: non_neg_integer(), Sum :: non_neg_integer()}].
+%% What lies below a path of less than 7 slots, for each slot that is not empty.
+-spec children(path(), muster_nif:trie()) -> [{0..15, tally()}].
 children(Path, Root) when length(Path) < ?DEPTH ->
-    case descend(Path, {node, Root}) of
-        {node, Node} ->
-            [tally(Index, S) || Index <- lists:seq(0, ?LAST_SLOT), (S = read_slot(Index, Node)) =/= empty];
-        {leaf, Key, _} = Leaf ->
-            Shift = ?TOP_SHIFT - ?SLOT_BITS * length(Path),
-            [tally((?HASH(Key) bsr Shift) band ?LAST_SLOT, Leaf)];
-        empty ->
-            []
-    end;
+    Slots = lists:zip(?ALL_SLOTS, slots(slot_at(Path, Root), length(Path))),
+    [{Index, tally(Slot)} || {Index, Slot} <- Slots, Slot =/= empty];
 children(_, _) ->
     error(badarg).
+
+%% How many leaves a slot has, and the sum of their dots' hashes.
+-spec tally(slot()) -> tally().
+tally(empty) ->
+    {0, 0};
+tally({node, Node}) ->
+    {?MODULE:size(Node), sum(Node)};
+tally({leaf, _Key, Siblings}) ->
+    Sum = lists:sum([muster_nif:dot_hash(element(1, S), element(2, S)) || S <- Siblings]),
+    {1, Sum band ?SUM_MASK}.
+
+%% Whether two tallies are the same; sums may have been added and subtracted without cutting.
+-spec is_same_tally({integer(), integer()}, {integer(), integer()}) -> boolean().
+is_same_tally({CountA, SumA}, {CountB, SumB}) ->
+    CountA =:= CountB andalso (SumA - SumB) band ?SUM_MASK =:= 0.
 
 %% Whether a path ends at a bucket, below which there are no slots.
 -spec is_deepest(path()) -> boolean().
 is_deepest(Path) ->
     length(Path) >= ?DEPTH.
 
-tally(Index, {node, Node}) ->
-    {Index, ?MODULE:size(Node), sum(Node)};
-tally(Index, {leaf, _Key, Siblings}) ->
-    Sum = lists:sum([muster_nif:dot_hash(element(1, S), element(2, S)) || S <- Siblings]),
-    {Index, 1, Sum band 16#7ffffffffffffff}.
-
 %% The leaves at a path.
 -spec at(path(), muster_nif:trie()) -> [{Key :: term(), siblings()}].
 at(Path, Root) ->
-    leaves(descend(Path, {node, Root}), length(Path)).
+    leaves(slot_at(Path, Root), length(Path)).
 
-%% What is at the end of the path. A leaf may lie above it: it is there only if its hash says so.
-descend(Path, Slot) ->
-    descend(Path, Slot, ?TOP_SHIFT).
+%% What is at the end of a path. A leaf may lie above it: it is there only if its hash says so.
+-spec slot_at(path(), muster_nif:trie()) -> slot().
+slot_at(Path, Root) ->
+    descend(Path, {node, Root}, ?TOP_SHIFT).
 
 descend([Index | Path], {node, Node}, Shift) when Shift >= 0 ->
     descend(Path, read_slot(Index, Node), Shift - ?SLOT_BITS);
@@ -315,7 +359,9 @@ descend(Path, {leaf, Key, _} = Leaf, Shift) when Path =/= [] ->
 descend([], Slot, _Shift) ->
     Slot;
 descend(_Path, empty, _Shift) ->
-    empty.
+    empty;
+descend(_Path, _Slot, _Shift) ->
+    error(badarg).
 
 is_on([Index | Path], Hash, Shift) when Shift >= 0 ->
     (Hash bsr Shift) band ?LAST_SLOT =:= Index andalso is_on(Path, Hash, Shift - ?SLOT_BITS);

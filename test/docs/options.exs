@@ -53,6 +53,33 @@ defmodule Muster.Docs.OptionsTest do
     assert_defaults(documented, defaults)
   end
 
+  test "options of an overlay" do
+    documented = documented("overlay.md", "Options")
+
+    assert Enum.sort(Map.keys(documented)) ==
+             accepted(fn -> :muster_overlay.start_link(nope: 1) end)
+
+    {:ok, defaults} = :muster_overlay_options.read([], @face)
+    assert_defaults(documented, defaults)
+  end
+
+  test "options of a comms manager" do
+    documented = documented("comms.md", "Options")
+
+    assert Enum.sort(Map.keys(documented)) ==
+             accepted(fn -> :muster_comms.start_link(nope: 1) end)
+
+    {:ok, server} = :muster_comms.start_link()
+    assert_defaults(documented, options_of(server, :queue_bytes))
+  end
+
+  test "options of the supervisor" do
+    documented = documented("supervisor.md", "Everything")
+
+    assert Enum.sort(Map.keys(documented)) ==
+             accepted(fn -> :muster_swarm.start_link(nope: 1) end)
+  end
+
   test "options of the application" do
     documented = documented("operations.md", "Settings of the application")
     {:ok, defaults} = :muster_cnode.options([])
@@ -193,8 +220,8 @@ defmodule Muster.Docs.OptionsTest do
   # Numbers and atoms are compared; what is told in words is not.
   defp assert_defaults(documented, defaults) do
     for {option, [cell | _]} <- documented, is_map_key(defaults, option) do
-      case Regex.run(~r/^`?(\d+|true|false|enabled)`?( ms)?$/, cell) do
-        [_, text | _] -> assert to_string(defaults[option]) == text, "#{option}: #{cell}"
+      case Regex.run(~r/^`?(\d[\d,]*|true|false|enabled)`?( ms)?$/, cell) do
+        [_, text | _] -> assert to_string(defaults[option]) == String.replace(text, ",", ""), "#{option}: #{cell}"
         nil -> refute is_integer(defaults[option]), "#{option}: #{cell}"
       end
     end

@@ -76,4 +76,40 @@ defmodule Muster.Test.Plain do
     creation = :binary.part(external, :erlang.byte_size(external) - 4, 4)
     :erlang.binary_to_term(<<head::binary, 4711::32, 0::32, creation::binary>>)
   end
+
+  @doc "A process of that name which keeps what it gets; see `kept/1`."
+  def keep_messages(name) do
+    caller = :erlang.self()
+
+    pid =
+      :erlang.spawn(fn ->
+        :erlang.register(name, :erlang.self())
+        :erlang.send(caller, :keeping)
+        keeping([])
+      end)
+
+    receive do
+      :keeping -> pid
+    end
+  end
+
+  @doc "The messages that it got, in order."
+  def kept(name) do
+    :erlang.send(name, {:kept, :erlang.self()})
+
+    receive do
+      {:messages, messages} -> messages
+    end
+  end
+
+  defp keeping(messages) do
+    receive do
+      {:kept, pid} ->
+        :erlang.send(pid, {:messages, :lists.reverse(messages)})
+        keeping(messages)
+
+      message ->
+        keeping([message | messages])
+    end
+  end
 end
