@@ -59,7 +59,8 @@ defmodule Muster.Docs.OptionsTest do
     assert Enum.sort(Map.keys(documented)) ==
              accepted(fn -> :muster_overlay.start_link(nope: 1) end)
 
-    {:ok, defaults} = :muster_overlay_options.read([], @face)
+    face = %{name: :the_name, node_monitor: :the_monitor}
+    {:ok, defaults} = :muster_overlay_options.read([], face)
     assert_defaults(documented, defaults)
   end
 
@@ -221,8 +222,12 @@ defmodule Muster.Docs.OptionsTest do
   defp assert_defaults(documented, defaults) do
     for {option, [cell | _]} <- documented, is_map_key(defaults, option) do
       case Regex.run(~r/^`?(\d[\d,]*|true|false|enabled)`?( ms)?$/, cell) do
-        [_, text | _] -> assert to_string(defaults[option]) == String.replace(text, ",", ""), "#{option}: #{cell}"
-        nil -> refute is_integer(defaults[option]), "#{option}: #{cell}"
+        [_, text | _] ->
+          assert to_string(defaults[option]) == String.replace(text, ",", ""),
+                 "#{option}: #{cell}"
+
+        nil ->
+          refute is_integer(defaults[option]), "#{option}: #{cell}"
       end
     end
   end
