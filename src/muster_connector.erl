@@ -47,7 +47,7 @@
     hold_limit_ms := non_neg_integer(),
     check_interval := pos_integer(),
     consult := boolean(),
-    telemetry := #{atom() => term()}
+    telemetry := {Prefix :: [atom()], Metadata :: #{atom() => term()}}
 }.
 -type event() ::
     {up, node()}
@@ -287,7 +287,7 @@ ended(#worker{name = Name, attempt = Attempt, timer = Timer} = Worker, Reason, S
     step({ended, Name, Attempt, Result}, refresh(S)).
 
 told(#worker{name = Name, by = By, started = Started}, Result, #state{atoms = Atoms} = S) ->
-    #state{options = #{telemetry := Metadata} = Options} = S,
+    #state{options = #{telemetry := {Prefix, Metadata}} = Options} = S,
     Duration = erlang:monotonic_time() - Started,
     Node = maps:get(Name, Atoms),
     Us = erlang:convert_time_unit(Duration, native, microsecond),
@@ -299,7 +299,7 @@ told(#worker{name = Name, by = By, started = Started}, Result, #state{atoms = At
             _ -> {error, #{reason => Result}}
         end,
     muster_telemetry:execute(
-        [muster, discovery, connect, Outcome],
+        Prefix ++ [connect, Outcome],
         #{duration => Duration},
         maps:merge(Metadata#{node => Node, topology => By}, More)
     ).

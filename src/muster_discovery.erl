@@ -40,7 +40,7 @@
     start_link/0, start_link/1, start_link/2,
     child_spec/1, child_spec/2,
     stop/0, stop/1, stop/2,
-    subscribe/0, subscribe/1, subscribe/2,
+    subscribe/0, subscribe/1, subscribe/2, subscribe_to_peers/1,
     unsubscribe/0, unsubscribe/1, unsubscribe/2,
     snapshot/0, snapshot/1,
     lookup/1, lookup/2,
@@ -91,6 +91,8 @@
 %%     connected again; default `true'.</dd>
 %% <dt>`hold_limit_ms'</dt><dd>So long at most an attempt is held back for that; default 600000.</dd>
 %% <dt>`check_interval'</dt><dd>How often `list_nodes' is looked at, ms, default 5000.</dd>
+%% <dt>`telemetry_prefix'</dt><dd>What the names of telemetry events begin with, a list of atoms, default
+%%     `[muster, discovery]'.</dd>
 %% <dt>`metadata', `capabilities'</dt><dd>Own metadata to start with, and a list of texts.</dd>
 %% </dl>
 -type server() :: gen_server:server_ref().
@@ -231,6 +233,12 @@ subscribe(Server) ->
 -spec subscribe(server(), pid()) -> ok.
 subscribe(Server, Pid) when is_pid(Pid) ->
     gen_server:call(Server, {subscribe, Pid}).
+
+%% @private
+%% Subscribes the calling process, with the peers of that very moment.
+-spec subscribe_to_peers(server()) -> [peer()].
+subscribe_to_peers(Server) ->
+    gen_server:call(Server, {subscribe_to_peers, self()}).
 
 %% @equiv unsubscribe(muster_discovery)
 -spec unsubscribe() -> ok.

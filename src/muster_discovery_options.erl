@@ -4,7 +4,7 @@
 %% table's word alone; here is only what a strategy cannot do without.
 -module(muster_discovery_options).
 
--export([concealed/1, read/2, argument/2, metadata/1, metadata/2]).
+-export([concealed/1, read/2, names/0, argument/2, metadata/1, metadata/2]).
 
 -export_type([config/0, topology/0]).
 
@@ -32,6 +32,7 @@
 -define(METADATA_MAX, 800).
 %% Options whose values are atoms for the C node; other atoms are names.
 -define(CHOICES, [mode, kubernetes_ip_lookup_mode, records]).
+-define(CHOICE_WORDS, [ip, dns, hostname, endpoints, pods, a, aaaa, both, family]).
 
 %% Strategies that have a second name, with options of their own.
 preset(epmd) -> {static, [{hosts, nodes}]};
@@ -68,12 +69,19 @@ table(DefaultName) ->
         hold_limit_ms => muster_options:integer(600000, {0, 86400000}, "milliseconds"),
         check_interval => muster_options:integer(5000, Ms, "milliseconds"),
         consult => {true, fun is_boolean/1, <<"true or false">>},
+        telemetry_prefix =>
+            {[muster, discovery], fun is_prefix/1, <<"a list of 1 to 16 atoms">>},
         metadata =>
             {#{}, fun(M) -> element(1, metadata(M)) =:= ok end,
                 <<"a map of texts, at most 800 bytes as a term">>},
         capabilities =>
             {[], fun is_capabilities/1, <<"a list of texts, at most 100 bytes in all">>}
     }.
+
+%% @doc The options of an instance; any other is its strategy's.
+-spec names() -> [atom()].
+names() ->
+    maps:keys(table(undefined)).
 
 %% @doc What a child specification may hold of the options: as they are, or, with a secret in
 %% them, a function that returns them, which does not show it.
@@ -311,11 +319,11 @@ value(_, Value) when is_tuple(Value) ->
 value(_, _) ->
     throw(odd).
 
+%% Written out, these words are atoms whatever else this VM has loaded; the C node judges.
 choice(Text) ->
-    try
-        binary_to_existing_atom(Text, utf8)
-    catch
-        error:_ -> Text
+    case [Word || Word <- ?CHOICE_WORDS, atom_to_binary(Word, utf8) =:= Text] of
+        [Word] -> Word;
+        [] -> Text
     end.
 
 %% @doc Metadata with texts in any form; refused when too long for a packet.
@@ -359,6 +367,11 @@ is_capabilities(List) ->
     catch
         _:_ -> false
     end.
+
+is_prefix(Prefix) when length(Prefix) >= 1, length(Prefix) =< 16 ->
+    lists:all(fun is_atom/1, Prefix);
+is_prefix(_) ->
+    false.
 
 is_name({via, Module, _}) -> is_atom(Module);
 is_name({global, _}) -> true;

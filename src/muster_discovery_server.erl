@@ -69,7 +69,7 @@
 }).
 
 %% @private
-init(#{name := Name, topologies := Specs} = Options) ->
+init(#{name := Name, topologies := Specs, telemetry_prefix := Prefix} = Options) ->
     process_flag(trap_exit, true),
     {ok, Connector} = muster_connector:start_link(
         (maps:with(
@@ -78,7 +78,7 @@ init(#{name := Name, topologies := Specs} = Options) ->
                 hold_limit_ms, check_interval, consult
             ],
             Options
-        ))#{owner => self(), telemetry => #{server => Name}}
+        ))#{owner => self(), telemetry => {Prefix, #{server => Name}}}
     ),
     Topologies = maps:from_list([{maps:get(name, Spec), topology(Spec, Name)} || Spec <- Specs]),
     S = #state{
@@ -142,6 +142,9 @@ handle_call(activate, From, #state{options = #{foreign := Foreign}} = S) ->
     end;
 handle_call({subscribe, Pid}, _From, S) ->
     {reply, ok, S#state{subscribers = muster_subscribers:add(Pid, S#state.subscribers)}};
+handle_call({subscribe_to_peers, Pid}, _From, S) ->
+    {reply, muster_peer_table:peers(S#state.peers),
+        S#state{subscribers = muster_subscribers:add(Pid, S#state.subscribers)}};
 handle_call({unsubscribe, Pid}, _From, S) ->
     {reply, ok, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_call(snapshot, _From, #state{peers = Peers} = S) ->
@@ -478,10 +481,10 @@ is_refusal(State) ->
         flags_rejected
     ]).
 
-sync_event(Name, Result, Details, #state{options = #{name := Server}}) ->
+sync_event(Name, Result, Details, #state{options = #{name := Server, telemetry_prefix := Prefix}}) ->
     {Measurements, Metadata} = {maps:with([duration_us, listed], Details), maps:with([reason], Details)},
     muster_telemetry:execute(
-        [muster, discovery, sync],
+        Prefix ++ [sync],
         Measurements#{system_time => erlang:system_time()},
         Metadata#{server => Server, topology => Name, result => Result}
     ).
@@ -508,7 +511,8 @@ news(News, #state{peers = Peers} = S) ->
     S1 = lists:foldl(fun tell/2, S#state{peers = Peers1}, Events),
     awaited(S1).
 
-tell(Event, #state{subscribers = Subscribers, options = #{name := Server}} = S) ->
+tell(Event, #state{subscribers = Subscribers, options = Options} = S) ->
+    #{name := Server, telemetry_prefix := Prefix} = Options,
     muster_subscribers:tell({muster_discovery, Event}, Subscribers),
     {Kind, Node, What} = Event,
     Detail =
@@ -517,7 +521,7 @@ tell(Event, #state{subscribers = Subscribers, options = #{name := Server}} = S) 
             _ -> #{metadata => What}
         end,
     muster_telemetry:execute(
-        [muster, discovery, Kind],
+        Prefix ++ [Kind],
         #{system_time => erlang:system_time()},
         Detail#{server => Server, node => Node}
     ),

@@ -23,4 +23,9 @@ init(Options) ->
         id => muster_group_registry,
         start => {muster_group_registry, start_link, []}
     },
-    {ok, {#{strategy => one_for_one, intensity => 10, period => 60}, [Registry, Cnode]}}.
+    Callbacks = #{
+        id => muster_callbacks,
+        start => {muster_callbacks, start_link, []},
+        type => supervisor
+    },
+    {ok, {#{strategy => one_for_one, intensity => 10, period => 60}, [Registry, Cnode, Callbacks]}}.

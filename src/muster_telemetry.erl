@@ -27,6 +27,7 @@
 %% <li>`[muster, overlay, loaded]': measurements `#{duration, entries}' (duration in native units,
 %%     entries in the overlay by then), metadata `#{overlay, from}', when a stream has come in.</li>
 %% </ul>
+%% With discovery's option `telemetry_prefix' another list stands for `[muster, discovery]'.
 -module(muster_telemetry).
 
 -export([load/0, execute/3]).

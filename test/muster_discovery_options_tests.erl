@@ -12,6 +12,7 @@ argument_test_() ->
             {node_basename, app, {ok, <<"app">>}}, {port, 1, {ok, 1}},
             {broadcast_only, true, {ok, true}}, {poll_interval, infinity, {ok, infinity}},
             {mode, ip, {ok, ip}}, {mode, <<"hostname">>, {ok, hostname}},
+            {kubernetes_ip_lookup_mode, <<"pods">>, {ok, pods}}, {records, "aaaa", {ok, aaaa}},
             {mode, <<"not an atom of this vm yet">>, {ok, <<"not an atom of this vm yet">>}},
             {if_addr, {127, 0, 0, 1}, {ok, <<"127.0.0.1">>}},
             {if_addr, {0, 0, 0, 0, 0, 0, 0, 1}, {ok, <<"::1">>}},
@@ -33,6 +34,19 @@ flat_and_topology_are_the_same_test() ->
     ?assertMatch(
         #{name := epmd, strategy := static, options := #{nodes := [<<"a@h">>]}, named := [<<"a@h">>]}, A
     ).
+
+telemetry_prefix_test() ->
+    Read = fun(Prefix) -> ?O:read([{telemetry_prefix, Prefix}], d) end,
+    ?assertMatch({ok, #{telemetry_prefix := [muster, discovery]}}, ?O:read([], d)),
+    ?assertMatch({ok, #{telemetry_prefix := [my, cluster]}}, Read([my, cluster])),
+    [
+        ?assertMatch({error, {invalid_option, telemetry_prefix, Wrong, _}}, Read(Wrong))
+     || Wrong <- [[], [<<"my">>], [my | cluster], my, lists:duplicate(17, a)]
+    ].
+
+names_test() ->
+    ?assert(lists:member(connect_workers, ?O:names())),
+    ?assertNot(lists:member(secret, ?O:names())).
 
 metadata_test_() ->
     [

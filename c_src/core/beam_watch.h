@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * The C node asks its BEAM at every heartbeat. It is silent when nothing has come for
- * election_timeout_max and at least three questions are unanswered. A C node that was itself
+ * The C node asks its BEAM at every heartbeat. It is silent when nothing has come for as long as
+ * `patience` and at least three questions are unanswered. A C node that was itself
  * stopped, or whose loop was busy, asks late and reads late: that time is taken off.
  * All times are microseconds of one monotonic clock. What follows from a change is
  * MUSTER_EVENT_BEAM_SILENT and MUSTER_EVENT_BEAM_ANSWERS.
@@ -22,7 +22,7 @@ struct muster_beam_watch {
     bool silent;
 };
 
-/* `patience`: election_timeout_max, in microseconds. */
+/* `patience` in microseconds. */
 void muster_beam_watch_init(struct muster_beam_watch *watch, uint64_t patience, uint64_t now);
 
 /* A question goes out now that was due at `due`. True if the BEAM is silent from now on. */

@@ -12,7 +12,7 @@ void muster_commander_options_default(struct muster_commander_options *options) 
     memset(options, 0, sizeof *options);
     muster_election_options_default(&options->election);
     options->quorum_size = 1;
-    options->settle = 1000;
+    options->settle = 3000;
     options->hold_down = 10000;
     options->hold_down_max = 600000;
 }

@@ -23,7 +23,9 @@ struct muster_commander_options {
     /* No commander with fewer live members; at least 1. Above half of the cluster it excludes two
      * commanders at a time. */
     uint32_t quorum_size;
-    /* How long a new commander waits before it hands over to a senior, ms; default 1000. */
+    /* How long a senior must have acknowledged every heartbeat of this commander's in time before
+     * it is handed the command, ms; default 3000. A link that loses 3 % of the packets shows within
+     * that time, and such a member would lose the command again. */
     uint32_t settle;
     /* The first hold-down after a loss, ms; default 10,000; doubles up to hold_down_max. */
     uint32_t hold_down;

@@ -103,7 +103,7 @@ static uint64_t due(const struct muster_commander *c, uint32_t index) {
         return row->id == c->table.pin && able(c, row) ? c->held_until[index] : MUSTER_NEVER;
     if (!outranks(c, row))
         return MUSTER_NEVER;
-    uint64_t settled = c->leading_since + c->options.settle * MS;
+    uint64_t settled = peer_of(c, row->id)->prompt_since + c->options.settle * MS;
     return settled > c->held_until[index] ? settled : c->held_until[index];
 }
 

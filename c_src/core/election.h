@@ -119,6 +119,7 @@ struct muster_election_peer {
     bool refused;
     bool eligible;  /* the rest: as of its last acknowledgement of this leadership */
     uint64_t acked; /* when we sent the newest heartbeat it acknowledged; 0: none counts */
+    uint64_t prompt_since; /* since then none of them was lost or later than the next heartbeat */
     struct muster_stamp held;
 };
 

@@ -250,6 +250,8 @@ void muster_election_on_acknowledgement(struct muster_turn *t, muster_member fro
     struct muster_election_peer *peer = muster_election_find(e, from);
     if (message->term != e->term || message->sent_at > e->now)
         return;
+    if (peer->acked == 0 || e->now - peer->acked >= 2 * e->timing.heartbeat)
+        peer->prompt_since = e->now;
     /* Late acknowledgements must not take back what newer ones said. */
     if (message->sent_at >= peer->acked) {
         peer->eligible = message->eligible;

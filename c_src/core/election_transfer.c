@@ -71,7 +71,7 @@ int muster_election_transfer(struct muster_turn *t, muster_member to) {
     if (e->transfer_to != MUSTER_NOBODY || !muster_election_healthy(e, peer))
         return MUSTER_E_BUSY;
     e->transfer_to = to;
-    e->transfer_until = e->now + e->timing.timeout_max;
+    e->transfer_until = e->now + e->timing.timeout_min;
     struct muster_message request =
         muster_election_message(e, MUSTER_MESSAGE_TRANSFER, e->election);
     muster_election_send(t, to, &request);

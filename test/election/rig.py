@@ -58,6 +58,15 @@ def ip(*args):
     subprocess.run(["ip", *args], check=True, stderr=subprocess.PIPE)
 
 
+def can_make_namespaces():
+    name = f"muster-probe-{os.getpid()}"
+    if shutil.which("ip") is None or subprocess.run(["ip", "netns", "add", name], check=False,
+                                                    stderr=subprocess.DEVNULL).returncode != 0:
+        return False
+    subprocess.run(["ip", "netns", "del", name], check=False)
+    return True
+
+
 class Host(Home):
     """A host of its own on the Network's bridge."""
 
@@ -84,12 +93,12 @@ class Host(Home):
 class Network:
     """Hosts on bridges within a namespace of its own; a partition is another bridge."""
 
-    def __init__(self, count):
+    def __init__(self, count, bridges=2):
         self.tag = "c"
         self.name = f"muster-el-{os.getpid()}"
         self.hosts = []
         ip("netns", "add", self.name)
-        for bridge in ("bridge0", "bridge1"):
+        for bridge in (f"bridge{number}" for number in range(bridges)):
             ip("-n", self.name, "link", "add", bridge, "type", "bridge")
             ip("-n", self.name, "link", "set", bridge, "up")
         for number in range(1, count + 1):
@@ -239,5 +248,5 @@ def percentile(values, share):
     return values[min(len(values) - 1, int(share * len(values)))]
 
 
-__all__ = ["Atom", "etf", "COOKIE", "Home", "Member", "Network", "agreed", "ip", "percentile", "random", "wait_agreed",
+__all__ = ["Atom", "etf", "COOKIE", "Home", "Member", "Network", "agreed", "can_make_namespaces", "ip", "percentile", "random", "wait_agreed",
            "wait_for"]

@@ -112,7 +112,7 @@ defmodule Muster.Election.TopologyTest do
 
     {oldest, _} = Enum.max_by(ages, &elem(&1, 0))
     senior = for {age, node} <- ages, age > oldest - 1_500, do: node
-    eventually(fn -> await_commander(nodes) in senior end, 30_000)
+    eventually(fn -> await_commander(nodes) in senior end, 60_000)
   end
 
   test "a topology that crashes comes back as what it was; one that ends in order has left" do

@@ -232,7 +232,7 @@ static void the_next_oldest_follows_and_a_restarted_one_is_young_again(void **st
     (void)state;
     begin_with_five();
     crash(5);
-    pass(3000 * MS);
+    pass(5000 * MS);
     assert_int_equal(4, commander());
     start(5, 0, 3);
     pass(20000 * MS);
@@ -271,6 +271,27 @@ static void a_senior_that_too_few_hear_causes_no_gap(void **state) {
     assert_int_equal(4, muster_commander_get(&w.node[1], w.now, NULL));
 }
 
+static void a_senior_that_answers_late_is_not_asked(void **state) {
+    (void)state;
+    begin();
+    for (int i = 1; i < NODES; i++)
+        start(i, (uint64_t)i * 10000, 3);
+    pass(5000 * MS);
+    assert_int_equal(4, commander());
+    start(5, 50000, 3);
+    w.changes = 0;
+    for (int i = 0; i < 20; i++) { /* one heartbeat in twenty is lost */
+        pass(950 * MS);
+        w.cut[5][4] = true;
+        pass(50 * MS);
+        w.cut[5][4] = false;
+    }
+    assert_int_equal(0, w.changes);
+    assert_int_equal(4, commander());
+    pass(5000 * MS);
+    assert_int_equal(5, commander());
+}
+
 static void whoever_loses_it_is_held_down_and_twice_as_long_the_next_time(void **state) {
     (void)state;
     begin_with_five();
@@ -307,7 +328,7 @@ static void a_promoted_commander_stays(void **state) {
     assert_one_table();
     /* No longer than it lives. */
     crash(2);
-    pass(3000 * MS);
+    pass(5000 * MS);
     assert_int_equal(5, commander());
 }
 
@@ -467,6 +488,7 @@ int main(void) {
         cmocka_unit_test(the_next_oldest_follows_and_a_restarted_one_is_young_again),
         cmocka_unit_test(it_yields_only_to_one_older_by_more_than_a_second),
         cmocka_unit_test(a_senior_that_too_few_hear_causes_no_gap),
+        cmocka_unit_test(a_senior_that_answers_late_is_not_asked),
         cmocka_unit_test(whoever_loses_it_is_held_down_and_twice_as_long_the_next_time),
         cmocka_unit_test(a_promoted_commander_stays),
         cmocka_unit_test(another_role_changes_its_row_everywhere),
