@@ -8,7 +8,7 @@
 %% is not told everything by everybody. docs/overlay.md lists the messages.
 -module(muster_overlay_peer).
 
--export([new/3, tick/4, handle/4, resume/2, forget_base/1, is_acknowledged/2, is_based/1]).
+-export([new/3, tick/4, handle/4, resume/2, reconnected/2, forget_base/1, is_acknowledged/2, is_based/1]).
 -export_type([peer/0, body/0, outcome/0]).
 
 -type state() :: muster_overlay_state:state().
@@ -88,6 +88,13 @@ new_outbox() ->
 -spec resume(ms(), peer()) -> peer().
 resume(Now, Peer) ->
     Peer#{session := none, next_session := Now, failures := 0, waiting := none, sent_at := none}.
+
+%% The peer is connected again. If it is known what it has, updates do; a peer that has lost it says so.
+-spec reconnected(ms(), peer()) -> peer().
+reconnected(Now, #{based := true, next_session := Next} = Peer) ->
+    (resume(Now, Peer))#{next_session := max(Next, Now + ?RETRY_MAX_MS)};
+reconnected(Now, Peer) ->
+    resume(Now, Peer).
 
 %% A peer that is away for long: its base is not kept for it any more.
 -spec forget_base(peer()) -> peer().
@@ -210,7 +217,7 @@ handle({update, {update, Incarnation, _, _, _} = Update}, {State, _, Recent, _},
     case muster_crdt_channel:deliver(Update, State, Inbox, Recent) of
         {ok, Acknowledgement, Joined, NewInbox, NewRecent} ->
             Outcome = #{send => [{acknowledge, Acknowledgement}], state => Joined, keys => all, recent => NewRecent},
-            {Outcome, Peer#{inbox := NewInbox}};
+            {Outcome, heard(Update, Peer#{inbox := NewInbox}, Inbox)};
         resync ->
             {nothing([{resync, Incarnation}], State), Peer}
     end;
@@ -237,6 +244,13 @@ handle({sync, Message, Mark}, {State, Version, _, false}, Now, Peer) ->
 handle({reply, Reply, Mark, Acknowledgements}, {State, _, _, _}, Now, Peer) ->
     Acked = lists:foldl(fun acknowledged/2, Peer, Acknowledgements),
     reply(Reply, Mark, State, Now, Acked).
+
+%% What it says is not said back to it: not of the first update in a life of the peer's, which may have
+%% lost since what it had acknowledged in the last one.
+heard({update, Incarnation, _, _, Delta}, #{outbox := Outbox} = Peer, Before) when is_map_key(Incarnation, Before) ->
+    Peer#{outbox := muster_crdt_channel:heard(Delta, Outbox)};
+heard(_, Peer, _) ->
+    Peer.
 
 nothing(Bodies, State) ->
     #{send => Bodies, state => State, keys => none}.

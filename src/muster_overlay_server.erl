@@ -517,7 +517,7 @@ node_is(_, _, #state{options = #{send := Send}} = S) when Send =/= direct ->
     S;
 node_is(Up, Node, #state{peers = Peers} = S) ->
     Now = now_ms(),
-    Resume = fun(Id, Protocol) -> muster_overlay_peer:resume(Now + patience(Id, S), Protocol) end,
+    Resume = fun(Id, Protocol) -> muster_overlay_peer:reconnected(Now + patience(Id, S), Protocol) end,
     S#state{peers = muster_overlay_roster:node_is(Up, Node, {Now, Resume}, Peers)}.
 
 %%% Each interval
