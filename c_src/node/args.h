@@ -37,6 +37,13 @@ struct muster_arg {
     int given;                  /* set by muster_args_read */
 };
 
+/* How many there are in a table. */
+#define MUSTER_COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* An entry that several tables have: the node that a request is about. */
+#define MUSTER_NODE_ARG(target_)                                                                   \
+    { .name = "node", .type = MUSTER_ARG_NODE, .target = (target_), .required = 1 }
+
 struct muster_problem {
     char text[512];
 };

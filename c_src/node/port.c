@@ -10,6 +10,7 @@
 #include "node/election_report.h"
 #include "node/log.h"
 #include "node/node.h"
+#include "node/node_requests.h"
 #include "node/requests.h"
 #include "node/write_queue.h"
 
@@ -324,7 +325,7 @@ static void configure(struct port *port, struct muster_reader *r) {
         return;
     }
     if (args[1].given &&
-        muster_requests_distribute(&port->node, distribution, &error, &problem) != 0) {
+        muster_node_distribute_as_told(&port->node, distribution, &error, &problem) != 0) {
         refuse_configuration(port, problem.text);
         return;
     }
