@@ -126,7 +126,7 @@ int muster_election_request_start(struct muster_request *q) {
 
 static int find_group(struct muster_request *q, struct muster_slice key,
                       struct muster_election_group **group) {
-    *group = muster_election_group_find(&q->node->elections, key);
+    *group = muster_elections_find(&q->node->elections, key);
     if (*group == NULL) {
         muster_request_refuse(q, "unknown_group", "no group of this key was started");
         return MUSTER_E_INVALID;
