@@ -22,10 +22,6 @@ struct muster_found_node *muster_found_find(const struct muster_topology *t,
     return found != NULL ? *(struct muster_found_node **)found : NULL;
 }
 
-static int is_connected(const struct muster_found_node *node) {
-    return node->peer->link != NULL;
-}
-
 /* --- Metadata --- */
 
 static void tell_metadata(struct muster_found_node *node, struct muster_slice metadata) {
@@ -168,6 +164,10 @@ static void drop_node(struct muster_topology *t, struct muster_found_node **at) 
     muster_peers_unwant(node->peer);
     drop_pending_metadata(node);
     free(node);
+}
+
+static int is_connected(const struct muster_found_node *node) {
+    return node->peer->link != NULL;
 }
 
 void muster_found_sweep(struct muster_topology *t) {
