@@ -34,13 +34,6 @@
     refused = #{} :: #{Name :: binary() => Why :: iodata()}
 }).
 
--record(await, {
-    from :: gen_server:from(),
-    min :: pos_integer(),
-    ms :: timeout(),
-    timer :: reference() | undefined
-}).
-
 -type cnode() :: starting | up | {down, Reason :: term()}.
 
 -record(state, {
@@ -58,9 +51,8 @@
     attach_ms = ?ATTACH_MIN_MS :: pos_integer(),
     warned = false :: boolean(),
     activation :: undefined | {gen_server:from(), reference()},
-    %% By the monitor of who waits.
-    awaits = #{} :: #{reference() => #await{}},
-    syncs = #{} :: #{reference() => {gen_server:from(), Ms :: integer(), #{term() => true}, [binary()]}},
+    awaits = muster_peer_waits:new() :: muster_peer_waits:waits(),
+    syncs = muster_sync_waits:new() :: muster_sync_waits:waits(),
     metadata :: muster_discovery:metadata(),
     version :: integer(),
     draining = false :: boolean(),
@@ -212,26 +204,17 @@ handle_info({'DOWN', Monitor, process, _, Reason}, #state{monitor = Monitor} = S
 handle_info({'DOWN', Monitor, process, _, _}, #state{awaits = Awaits} = S) when
     is_map_key(Monitor, Awaits)
 ->
-    {noreply, await_over(Monitor, none, S)};
+    {noreply, S#state{awaits = muster_peer_waits:gone(Monitor, Awaits)}};
 handle_info({'DOWN', _, process, Pid, _}, S) ->
     {noreply, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_info(attach, S) ->
     {noreply, attach(S)};
 handle_info({timeout, Timer, activate}, #state{activation = {_, Timer}} = S) ->
     {noreply, activate(ok, S)};
-handle_info({timeout, _, {await, Monitor}}, #state{awaits = Awaits} = S) ->
-    case Awaits of
-        #{Monitor := #await{ms = Ms}} -> {noreply, await_over(Monitor, {error, {timeout, Ms}}, S)};
-        #{} -> {noreply, S}
-    end;
-handle_info({timeout, Timer, sync}, #state{syncs = Syncs} = S) ->
-    case maps:take(Timer, Syncs) of
-        {{From, Ms, _, _}, Rest} ->
-            gen_server:reply(From, {error, {timeout, Ms}}),
-            {noreply, S#state{syncs = Rest}};
-        error ->
-            {noreply, S}
-    end;
+handle_info({timeout, _, {await, Id}}, #state{awaits = Awaits} = S) ->
+    {noreply, S#state{awaits = muster_peer_waits:expired(Id, Awaits)}};
+handle_info({timeout, Id, sync}, #state{syncs = Syncs} = S) ->
+    {noreply, S#state{syncs = muster_sync_waits:expired(Id, Syncs)}};
 handle_info({retry, Generation, Name}, #state{generation = Generation} = S) ->
     {noreply, start_topology(Name, S)};
 handle_info({'EXIT', Pid, Reason}, S) ->
@@ -306,8 +289,8 @@ cnode_down(Reason, #state{connector = Connector, topologies = Topologies} = S) -
         end,
         Topologies
     ),
-    activated(fail_syncs(<<"the C node went down">>,
-        warn_once(Reason, S#state{cnode = {down, Reason}, topologies = Pending}))).
+    Syncs = muster_sync_waits:fail(<<"the C node went down">>, S#state.syncs),
+    activated(warn_once(Reason, S#state{cnode = {down, Reason}, topologies = Pending, syncs = Syncs})).
 
 warn_once(Reason, #state{warned = false} = S) when Reason =:= unavailable; Reason =:= not_started ->
     ?LOG_WARNING("muster_discovery finds nothing: ~ts", [muster_discovery_health:in_words(Reason)], ?LOG_META),
@@ -355,8 +338,8 @@ reply({start, Generation, Name}, Result, #state{generation = Generation} = S) ->
             erlang:send_after(?RETRY_MS, self(), {retry, Generation, Name}),
             put_topology(Name, T#topology{state = {failed, Text}}, S)
     end;
-reply({sync, Timer, Name}, {error, Reason}, S) ->
-    synced(Timer, Name, [text(Reason)], S);
+reply({sync, Id, Name}, {error, Reason}, #state{syncs = Syncs} = S) ->
+    S#state{syncs = muster_sync_waits:answered(Id, Name, [text(Reason)], Syncs)};
 reply({sync, _, _}, {ok, _}, S) ->
     %% Its event will tell.
     S;
@@ -509,7 +492,7 @@ connector_event({attempt, Node, Result, _}, S) ->
 news(News, #state{peers = Peers} = S) ->
     {Events, Peers1} = muster_peer_table:step(News, Peers),
     S1 = lists:foldl(fun tell/2, S#state{peers = Peers1}, Events),
-    awaited(S1).
+    S1#state{awaits = muster_peer_waits:reached(muster_peer_table:count(Peers1), S1#state.awaits)}.
 
 tell(Event, #state{subscribers = Subscribers, options = Options} = S) ->
     #{name := Server, telemetry_prefix := Prefix} = Options,
@@ -533,30 +516,8 @@ await_peers(From, Min, Timeout, #state{peers = Peers, awaits = Awaits} = S) ->
             gen_server:reply(From, ok),
             S;
         false ->
-            {Pid, _} = From,
-            Monitor = erlang:monitor(process, Pid),
-            Timer =
-                case Timeout of
-                    infinity -> undefined;
-                    _ -> erlang:start_timer(Timeout, self(), {await, Monitor})
-                end,
-            Await = #await{from = From, min = Min, ms = Timeout, timer = Timer},
-            S#state{awaits = Awaits#{Monitor => Await}}
+            S#state{awaits = muster_peer_waits:add(From, Min, Timeout, Awaits)}
     end.
-
-awaited(#state{awaits = Awaits} = S) when map_size(Awaits) =:= 0 ->
-    S;
-awaited(#state{awaits = Awaits, peers = Peers} = S) ->
-    Count = muster_peer_table:count(Peers),
-    Over = [Monitor || {Monitor, #await{min = Min}} <- maps:to_list(Awaits), Count >= Min],
-    lists:foldl(fun(Monitor, Acc) -> await_over(Monitor, ok, Acc) end, S, Over).
-
-await_over(Monitor, Answer, #state{awaits = Awaits} = S) ->
-    {#await{from = From, timer = Timer}, Rest} = maps:take(Monitor, Awaits),
-    erlang:demonitor(Monitor, [flush]),
-    _ = is_reference(Timer) andalso erlang:cancel_timer(Timer),
-    Answer =:= none orelse gen_server:reply(From, Answer),
-    S#state{awaits = Rest}.
 
 %%% Own metadata, and talking to the peers' discovery
 
@@ -658,17 +619,17 @@ begin_sync(From, Ms, #state{topologies = Topologies, syncs = Syncs} = S) ->
             gen_server:reply(From, {error, {sync_failed, unhealthy(S)}}),
             S;
         _ ->
-            Timer = erlang:start_timer(Ms, self(), sync),
+            {Id, Waits} = muster_sync_waits:add(From, Ms, Started, Syncs),
             lists:foreach(
                 fun(Name) ->
                     #{Name := #topology{key = Key}} = Topologies,
                     muster_cnode:send_request(
-                        {message, self(), {sync, Timer, Name}}, discovery, sync, #{topology => Key}
+                        {message, self(), {sync, Id, Name}}, discovery, sync, #{topology => Key}
                     )
                 end,
                 Started
             ),
-            S#state{syncs = Syncs#{Timer => {From, Ms, maps:from_keys(Started, true), []}}}
+            S#state{syncs = Waits}
     end.
 
 unhealthy(S) ->
@@ -677,39 +638,8 @@ unhealthy(S) ->
         {_, Reason} -> Reason
     end.
 
-%% A topology's backend answered: whoever waits for it is one step further.
 answered(Name, Errors, #state{syncs = Syncs} = S) ->
-    lists:foldl(fun(Timer, Acc) -> synced(Timer, Name, Errors, Acc) end, S, maps:keys(Syncs)).
-
-synced(Timer, Name, Errors, #state{syncs = Syncs} = S) ->
-    case Syncs of
-        #{Timer := {From, Ms, #{Name := true} = Waiting, Known}} ->
-            Left = maps:remove(Name, Waiting),
-            All = Known ++ Errors,
-            case map_size(Left) of
-                0 ->
-                    _ = erlang:cancel_timer(Timer),
-                    gen_server:reply(From, sync_result(All)),
-                    S#state{syncs = maps:remove(Timer, Syncs)};
-                _ ->
-                    S#state{syncs = Syncs#{Timer := {From, Ms, Left, All}}}
-            end;
-        #{} ->
-            S
-    end.
-
-sync_result([]) -> ok;
-sync_result(Texts) -> {error, {sync_failed, joined(Texts)}}.
-
-fail_syncs(Text, #state{syncs = Syncs} = S) ->
-    maps:foreach(
-        fun(Timer, {From, _, _, _}) ->
-            _ = erlang:cancel_timer(Timer),
-            gen_server:reply(From, {error, {sync_failed, Text}})
-        end,
-        Syncs
-    ),
-    S#state{syncs = #{}}.
+    S#state{syncs = muster_sync_waits:answered(Name, Errors, Syncs)}.
 
 %%% Health
 
@@ -777,6 +707,3 @@ existing(Name) when is_binary(Name) ->
 
 text({Kind, Text}) when is_atom(Kind), is_binary(Text) -> Text;
 text(Reason) -> unicode:characters_to_binary(io_lib:format("~0tp", [Reason])).
-
-joined(Texts) ->
-    unicode:characters_to_binary(lists:join("; ", Texts)).
