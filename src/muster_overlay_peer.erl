@@ -8,7 +8,8 @@
 %% is not told everything by everybody. docs/overlay.md lists the messages.
 -module(muster_overlay_peer).
 
--export([new/3, tick/4, handle/4, resume/2, reconnected/2, is_talking/2, is_asking/2, forget_base/1, is_acknowledged/2, is_based/1]).
+-export([new/3, tick/4, handle/4, resume/2, reconnected/2, forget_base/1]).
+-export([is_talking/2, is_asking/2, is_acknowledged/2, is_based/1]).
 -export_type([peer/0, body/0, outcome/0]).
 
 -type state() :: muster_overlay_state:state().
@@ -301,7 +302,8 @@ acknowledged({acknowledge, _, Sequence} = Acknowledgement, #{outbox := Outbox, s
         #{base := {Sequence, _}} = Based ->
             {_, Version} = lists:keyfind(Sequence, 1, Sent),
             Later = [Entry || {S, _} = Entry <- Sent, S > Sequence],
-            Peer#{outbox := Based, based := true, confirmed := true, sent := Later, acknowledged := Version, waiting := none}
+            Known = Peer#{outbox := Based, based := true, confirmed := true, sent := Later},
+            Known#{acknowledged := Version, waiting := none}
     end.
 
 is_of({acknowledge, Incarnation, Sequence}, #{incarnation := Incarnation, base := {Base, _}}) -> Sequence =:= Base;
