@@ -55,6 +55,6 @@ refresh_one(_, {Whose, Cookie, Argument}, {Arguments, #cookies{sent = Sent} = C}
     end.
 
 %% For crash reports.
--spec concealed(cookies()) -> term().
+-spec concealed(cookies()) -> cookies().
 concealed(#cookies{sent = Sent} = C) ->
     C#cookies{sent = maps:map(fun(_, _) -> '...' end, Sent)}.

@@ -53,4 +53,8 @@ struct muster_problem {
 int muster_args_read(struct muster_slice map, struct muster_arg *args, size_t count,
                      struct muster_problem *problem);
 
+/* Whether a node's name can begin so: 0, or MUSTER_E_INVALID with `*problem` filled in. */
+int muster_args_check_basename(const char *option, const char *basename,
+                               struct muster_problem *problem);
+
 #endif

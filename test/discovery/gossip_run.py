@@ -15,18 +15,14 @@ import threading
 import time
 
 import etf
+from checks import check, conclude
 from etf import Atom
-from rig import NODE, CNode, Namespace, wait_for
+from rig import NODE, CNode, Namespace
+from waiting import wait_for
 
 GROUP, PORT = "233.252.1.32", 45892
 A, B, C, D = (f"{x}@127.0.0.1" for x in "abcd")
 FLOOD = 1_000_000
-results = []
-
-
-def check(what, holds, detail=""):
-    results.append(bool(holds))
-    print(f"{'ok  ' if holds else 'FAIL'} {what}{f': {detail}' if detail != '' else ''}", flush=True)
 
 
 def is_sync_error(*parts):
@@ -648,8 +644,7 @@ def main():
         apart.join()
         ns.close()
     print(f"in {time.monotonic() - began:.0f} s")
-    print(f"{results.count(True)} passed, {results.count(False)} failed")
-    return 0 if all(results) else 1
+    return conclude()
 
 
 if __name__ == "__main__":
