@@ -443,8 +443,8 @@ def flood(ns, names=FLOOD, times=1):
           found and also and (during == "during" or times > 1),
           f"{[x and f'{x[0] - c_began:.2f} s' for x in (found, also)]}, the latter {during} it")
     wait_for(lambda: not flooding(), 60, 0.1)
-    seconds = time.monotonic() - began
     counters = a.counters()
+    seconds = time.monotonic() - began  # what was still in the socket's buffer took its time, too
     check(f"{names} made-up names were sent, and refused but for a few",
           counters["packets"] > names / 20 and counters["heard_new"] <= budget * (seconds + 4) + 5,
           f"in {seconds:.1f} s; {counters['packets']} packets taken in, "
