@@ -45,7 +45,7 @@ metadata(User, Capabilities) ->
 
 %% The next one: higher than before, also after a restart.
 -spec version(Last :: integer()) -> integer().
-version(Last) ->
+version(Last) when is_integer(Last) ->
     max(Last + 1, erlang:system_time(microsecond)).
 
 %% From the calling process.

@@ -13,22 +13,25 @@ copy_clone() { # folder, list
     )
 }
 
-# Runs the command, whose output goes to the log of its first word.
+# Runs the command in a shell of its own, its output into the log of its first word.
 check() { # what it shows, command
-    local started=$SECONDS status
+    local started=$SECONDS
     # Not in a condition: `set -e` would be off inside.
     (
         set -e
         "${@:2}"
     ) >"$logs/$2" 2>&1 </dev/null
-    status=$?
-    if [ $status = 0 ]; then
+    count "$1" $? $((SECONDS - started)) "$logs/$2"
+}
+
+count() { # what it shows, exit code, seconds, log
+    if [ "$2" = 0 ]; then
         passed=$((passed + 1))
-        echo "ok     $1 ($((SECONDS - started)) s)"
+        echo "ok     $1 ($3 s)"
     else
         failed=$((failed + 1))
-        echo "FAILED $1 ($((SECONDS - started)) s, exit $status)"
-        tail -n 40 "$logs/$2" | sed 's/^/    /'
+        echo "FAILED $1 ($3 s, exit $2)"
+        tail -n 40 "$4" | sed 's/^/    /'
     fi
 }
 
