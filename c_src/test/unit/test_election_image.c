@@ -10,38 +10,41 @@ static struct muster_election_whose whose(const char *self, const char *group) {
     return w;
 }
 
-static void what_is_written_is_read(void **state) {
-    static struct muster_election_image image;
+static const uint8_t record[] = {1, 2, 3};
+static struct muster_election_image image; /* of the record, as a@host's of the group g */
+
+static int build(void **state) {
     struct muster_election_whose w = whose("a@host", "g");
-    const uint8_t record[] = {1, 2, 3};
-    struct muster_slice read = {0};
     (void)state;
     muster_election_image_build(&image, &w, muster_slice(record, sizeof record));
+    return 0;
+}
+
+static void what_is_written_is_read(void **state) {
+    struct muster_election_whose w = whose("a@host", "g");
+    struct muster_slice read = {0};
+    (void)state;
     assert_null(muster_election_image_parse(&image, &w, &read));
     assert_int_equal(read.len, sizeof record);
     assert_memory_equal(read.data, record, sizeof record);
 }
 
 static void the_largest_record_fits(void **state) {
-    static struct muster_election_image image;
-    static uint8_t record[MUSTER_ELECTION_BYTES_MAX];
+    static uint8_t large[MUSTER_ELECTION_BYTES_MAX];
     struct muster_election_whose w = whose("a@host", "g");
     struct muster_slice read = {0};
     (void)state;
     w.group_len = 255;
-    muster_election_image_build(&image, &w, muster_slice(record, sizeof record));
+    muster_election_image_build(&image, &w, muster_slice(large, sizeof large));
     assert_true(image.len <= sizeof image.data);
     assert_null(muster_election_image_parse(&image, &w, &read));
-    assert_int_equal(read.len, sizeof record);
+    assert_int_equal(read.len, sizeof large);
 }
 
 static void damage_is_found_wherever_it_is(void **state) {
-    static struct muster_election_image image;
     struct muster_election_whose w = whose("a@host", "g");
-    const uint8_t record[] = {1, 2, 3};
     struct muster_slice read = {0};
     (void)state;
-    muster_election_image_build(&image, &w, muster_slice(record, sizeof record));
     size_t whole = image.len;
     for (size_t i = 0; i < whole * 8; i++) {
         image.data[i / 8] ^= (uint8_t)(1u << (i % 8));
@@ -54,12 +57,9 @@ static void damage_is_found_wherever_it_is(void **state) {
 }
 
 static void another_members_is_not_taken(void **state) {
-    static struct muster_election_image image;
-    struct muster_election_whose w = whose("a@host", "g"), b = whose("b@host", "g"),
-                                 h = whose("a@host", "h");
+    struct muster_election_whose b = whose("b@host", "g"), h = whose("a@host", "h");
     struct muster_slice read = {0};
     (void)state;
-    muster_election_image_build(&image, &w, muster_slice((const uint8_t *)"", 0));
     assert_string_equal(muster_election_image_parse(&image, &b, &read),
                         "it belongs to another member or group");
     assert_non_null(muster_election_image_parse(&image, &h, &read));
@@ -82,10 +82,10 @@ static void names_are_plain_and_tell_members_apart(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read),
-        cmocka_unit_test(the_largest_record_fits),
-        cmocka_unit_test(damage_is_found_wherever_it_is),
-        cmocka_unit_test(another_members_is_not_taken),
+        cmocka_unit_test_setup(what_is_written_is_read, build),
+        cmocka_unit_test_setup(the_largest_record_fits, build),
+        cmocka_unit_test_setup(damage_is_found_wherever_it_is, build),
+        cmocka_unit_test_setup(another_members_is_not_taken, build),
         cmocka_unit_test(names_are_plain_and_tell_members_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
