@@ -93,10 +93,14 @@ Q := @
 say = @printf '%-4s %s\n' '$(1)' '$(@:build/%=%)'
 endif
 
+# Everything is made under a name of its own ($$$$ is the shell's process) and moved into place, so that several
+# builds may run in one checkout: an editor's language server compiles while its user does.
+TMP = $@.tmp-$$$$
+
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: FORCE all native help deps demo test bench asan valgrind fuzz lint tidy clean clean-native unit fuzz-bin
+.PHONY: FORCE all native help deps demo test bench soak asan valgrind fuzz lint tidy clean clean-native unit fuzz-bin
 
 ## all: build the C node, the NIF library and the Erlang and Elixir code
 all: native
@@ -133,6 +137,10 @@ test: all
 bench: all
 	@script/bench
 
+## soak: the overlay under failures, 200 rounds on real nodes (script/soak says more)
+soak: all
+	@script/soak
+
 ## asan: unit tests and the C node's cluster tests under address and undefined sanitizers
 asan:
 	@script/test-sanitized
@@ -160,39 +168,39 @@ clean-native:
 
 build/erlang.mk: script/erlang-paths
 	@mkdir -p build
-	@sh script/erlang-paths > $@.tmp && mv $@.tmp $@
+	@sh script/erlang-paths > $(TMP) && mv $(TMP) $@
 
 build/libs-checked: script/check-libs build/erlang.mk
 	@mkdir -p build
 	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' EI_INCLUDE='$(EI_INCLUDE)' ERTS_INCLUDE='$(ERTS_INCLUDE)' \
 	  sh script/check-libs && touch $@
 
-# Changes only when the compiler, its flags or the version do; then everything is rebuilt.
+# Changes only when the compiler, its flags or the version do; then everything is rebuilt. Nothing is
+# written otherwise: what is built may be read-only.
+FLAGS_IN_USE = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(INCLUDES) $(LDFLAGS_ALL) $(NODE_LIBS)
 $(OUT)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo $(call quote,$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(INCLUDES) $(LDFLAGS_ALL) $(NODE_LIBS)) > $@.tmp
-	@cmp -s $@.tmp $@ && rm -f $@.tmp || mv $@.tmp $@
+	@echo $(call quote,$(FLAGS_IN_USE)) | cmp -s - $@ || { echo $(call quote,$(FLAGS_IN_USE)) > $(TMP) && mv $(TMP) $@; }
 
 quote = '$(subst ','\'',$(1))'
 
-# Moved into place: a running C node or BEAM keeps the file it has open.
+# Moved into place also because a running C node or BEAM keeps the file it has open.
 priv/%: build/release/%
 	$(call say,COPY)
 	@mkdir -p priv
-	@cp $< $@.tmp && mv $@.tmp $@
+	@cp $< $(TMP) && mv $(TMP) $@
 
 $(OUT)/libmuster_core.a: $(CORE_OBJ)
 	$(call say,AR)
-	@rm -f $@
-	$(Q)$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $(TMP) $^ && mv $(TMP) $@
 
 $(OUT)/muster_node: $(NODE_OBJ) $(OUT)/libmuster_core.a
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(NODE_LIBS)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $(TMP) $^ $(NODE_LIBS) && mv $(TMP) $@
 
 $(OUT)/muster_nif.so: $(NIF_OBJ) $(OUT)/libmuster_core.a
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS_ALL) $(NIF_LDFLAGS) $(LDFLAGS_ALL) -o $@ $^
+	$(Q)$(CC) $(CFLAGS_ALL) $(NIF_LDFLAGS) $(LDFLAGS_ALL) -o $(TMP) $^ && mv $(TMP) $@
 
 unit: $(UNIT_BIN)
 	@:
@@ -213,7 +221,8 @@ $(OUT)/fuzz/%: $(OUT)/test/fuzz/%.o $(NODE_LIB_OBJ) $(OUT)/libmuster_core.a
 $(OUT)/%.o: c_src/%.c $(OUT)/flags | build/libs-checked
 	$(call say,CC)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(INCLUDES) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(INCLUDES) -MMD -MP -MT $@ -MF $(TMP).dep -c -o $(TMP) $< \
+	  && mv $(TMP).dep $(@:.o=.d) && mv $(TMP) $@
 
 # clang-tidy is slow: a file is looked at again only when it, a header or the checks changed.
 tidy: $(TIDY_OK)

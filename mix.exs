@@ -56,9 +56,8 @@ defmodule Muster.MixProject do
     ]
   end
 
-  # As in src/muster.app.src, which is what rebar3 reads: one place for both.
   def application do
-    {:ok, [{:application, :muster, app}]} = :file.consult("src/muster.app.src")
+    app = app_src()
 
     [
       mod: app[:mod],
@@ -70,7 +69,7 @@ defmodule Muster.MixProject do
 
   # `config :muster, elixir_names: false` in the using project leaves out the modules under the
   # documented names (Raxol.Swarm.*), which would clash in a release that holds raxol as well;
-  # the Erlang modules muster_* and what is in lib/muster/ stay.
+  # the Erlang modules muster_* and what is in lib/muster/ and lib/mix/ stay.
   defp elixirc_paths(:test), do: ["lib", "test/support"]
 
   defp elixirc_paths(_) do
@@ -79,7 +78,7 @@ defmodule Muster.MixProject do
         ["lib"]
 
       false ->
-        ["lib/muster"]
+        ["lib/muster", "lib/mix"]
 
       other ->
         Mix.raise("config :muster, elixir_names: expected true or false, got: #{inspect(other)}")
@@ -93,13 +92,19 @@ defmodule Muster.MixProject do
   end
 
   defp package do
+    app = app_src()
+
     [
-      licenses: ["Apache-2.0"],
-      links: %{},
-      files: ~w(c_src/core c_src/node c_src/nif src include lib priv/.gitkeep
-           script/build-beam script/check-libs script/deps script/erlang-paths
-           Makefile VERSION mix.exs .formatter.exs rebar.config rebar.lock
-           README.md CHANGELOG.md LICENSE)
+      licenses: Enum.map(app[:licenses], &to_string/1),
+      links: Map.new(app[:links], fn {name, url} -> {to_string(name), to_string(url)} end),
+      build_tools: Enum.map(app[:build_tools], &to_string/1),
+      files: Enum.map(app[:files], &to_string/1)
     ]
+  end
+
+  # What rebar3 and rebar3_hex read: one place for both.
+  defp app_src do
+    {:ok, [{:application, :muster, app}]} = :file.consult("src/muster.app.src")
+    app
   end
 end

@@ -7,7 +7,7 @@
 %% reordered; a sender or receiver that restarts begins anew, with a new incarnation.
 -module(muster_crdt_channel).
 
--export([outbox/2, send/2, sent/2, acknowledge/2, inbox/0, deliver/3, deliver/4, received/2]).
+-export([outbox/2, send/2, sent/2, heard/2, acknowledge/2, inbox/0, deliver/3, deliver/4, received/2]).
 -export_type([outbox/0, inbox/0, update/0, acknowledgement/0, mark/0]).
 
 -type value() :: muster_crdt:causal().
@@ -67,6 +67,27 @@ number(Value, #{incarnation := Incarnation, sequence := Last, unacknowledged := 
     Sequence = Last + 1,
     Kept = lists:sublist([{Sequence, Value} | Unacknowledged], ?UNACKNOWLEDGED),
     {{Incarnation, Sequence}, Outbox#{sequence := Sequence, unacknowledged := Kept}}.
+
+%% @doc The peer itself has sent this delta, in the life in which it acknowledged the base: it need not be
+%% told of that again.
+-spec heard(muster_crdt_delta:delta(), outbox()) -> outbox().
+heard(_Delta, #{base := {0, _}} = Outbox) ->
+    Outbox;
+heard(Delta, #{base := {Sequence, Base}, unacknowledged := Unacknowledged} = Outbox) ->
+    Outbox#{
+        base := {Sequence, with(Delta, Base)},
+        unacknowledged := [{S, with(Delta, Value)} || {S, Value} <- Unacknowledged]
+    }.
+
+%% Only where that is cheap: if part of it is known there, the peer is told some of it again.
+with(Delta, Value) ->
+    case muster_crdt_delta:is_ahead(Value, Delta) of
+        true ->
+            {ok, Joined} = muster_crdt_delta:join(Value, Delta),
+            Joined;
+        false ->
+            Value
+    end.
 
 %% @doc The peer has what was sent under this number: later deltas build on it.
 -spec acknowledge(acknowledgement(), outbox()) -> outbox().

@@ -6,7 +6,7 @@
 %% before (a lost delta may have held nothing but removals), only sequence numbers can tell.
 -module(muster_crdt_delta).
 
--export([delta/2, join/2, join/3, size/1]).
+-export([delta/2, join/2, join/3, is_ahead/2, size/1]).
 -export([intervals/2, lacks/5]).
 -export_type([delta/0, interval/0, dot/0]).
 
@@ -96,6 +96,12 @@ join(#{root := _, context := Context} = Value, {delta, Intervals, Dead, Live}, R
     end;
 join(_, _, _) ->
     error(badarg).
+
+%% @doc Whether a delta follows just what the value has seen: no gap, and nothing known already.
+-spec is_ahead(value(), delta()) -> boolean().
+is_ahead(#{context := Context}, {delta, Intervals, _Dead, _Live}) ->
+    Seen = muster_causal:counters(Context),
+    lists:all(fun({_Replica, Lineage, Above, _UpTo}) -> Above =:= maps:get(Lineage, Seen, 0) end, Intervals).
 
 follows({_Replica, Lineage, Above, UpTo}, Seen) when
     is_integer(Lineage), 0 < Lineage, Lineage =< ?MAX,

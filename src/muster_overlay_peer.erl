@@ -8,7 +8,8 @@
 %% is not told everything by everybody. docs/overlay.md lists the messages.
 -module(muster_overlay_peer).
 
--export([new/3, tick/4, handle/4, resume/2, forget_base/1, is_acknowledged/2, is_based/1]).
+-export([new/3, tick/4, handle/4, resume/2, reconnected/2, forget_base/1]).
+-export([is_talking/2, is_asking/2, is_acknowledged/2, is_based/1]).
 -export_type([peer/0, body/0, outcome/0]).
 
 -type state() :: muster_overlay_state:state().
@@ -17,6 +18,7 @@
 -type body() ::
     {update, muster_crdt_channel:update()}
     | {acknowledge, muster_crdt_channel:acknowledgement()}
+    | {has, Incarnation :: term(), Base :: pos_integer()}
     | {resync, Incarnation :: term()}
     | {sync, muster_crdt_sync:message(), mark()}
     | {reply, muster_crdt_sync:reply(), mark(), [muster_crdt_channel:acknowledgement()]}
@@ -26,6 +28,8 @@
     outbox := muster_crdt_channel:outbox(),
     %% Whether the peer has acknowledged anything; if not, there is nothing to build a delta on.
     based := boolean(),
+    %% Whether it must first say that it still has it, after it was away.
+    confirmed := boolean(),
     inbox := muster_crdt_channel:inbox(),
     %% The states sent, by their versions here, and the latest that was acknowledged.
     sent := [{Sequence :: pos_integer(), Version :: non_neg_integer()}],
@@ -39,9 +43,11 @@
     %% From one session to the next.
     interval := pos_integer(),
     failures := non_neg_integer(),
-    answering := none | {Id :: term(), muster_crdt_sync:peer_session(), mark()}
+    answering := none | {Id :: term(), muster_crdt_sync:peer_session(), mark()},
+    %% The last message of a session that was started there, has found a difference and goes on.
+    answered_at := ms() | none
 }.
--type here() :: {state(), Version :: non_neg_integer(), muster_crdt_recent:recent(), Loading :: boolean()}.
+-type here() :: {state(), Version :: non_neg_integer(), muster_crdt_recent:recent(), Busy :: boolean()}.
 %% What came of a message: bodies to be sent, whether keys may have changed (which ones, the states tell),
 %% and whether to ask the peer for a stream.
 -type outcome() :: #{
@@ -59,6 +65,8 @@
 -define(SENT, 8).
 -define(TRIES, 5).
 -define(RETRY_MAX_MS, 5000).
+%% A session that is silent for so long keeps nobody else waiting.
+-define(TALKING_MS, 1000).
 %% An update that waits for its answer for so long is repeated less and less often.
 -define(PATIENCE_MS, 2000).
 
@@ -68,6 +76,7 @@ new(Now, FirstSession, Interval) ->
     #{
         outbox => new_outbox(),
         based => false,
+        confirmed => true,
         inbox => muster_crdt_channel:inbox(),
         sent => [],
         acknowledged => -1,
@@ -78,7 +87,8 @@ new(Now, FirstSession, Interval) ->
         ended => Now,
         interval => Interval,
         failures => 0,
-        answering => none
+        answering => none,
+        answered_at => none
     }.
 
 new_outbox() ->
@@ -89,12 +99,34 @@ new_outbox() ->
 resume(Now, Peer) ->
     Peer#{session := none, next_session := Now, failures := 0, waiting := none, sent_at := none}.
 
+%% The peer is connected again. If it is known what it has, updates do, once it says that it has not lost
+%% that.
+-spec reconnected(ms(), peer()) -> peer().
+reconnected(Now, #{based := true, next_session := Next} = Peer) ->
+    (resume(Now, Peer))#{next_session := max(Next, Now + ?RETRY_MAX_MS), confirmed := false};
+reconnected(Now, Peer) ->
+    resume(Now, Peer).
+
+%% Whether a session with the peer has found a difference and is under way; so that what two peers would
+%% bring is brought by one.
+-spec is_talking(ms(), peer()) -> boolean().
+is_talking(Now, #{answered_at := AnsweredAt} = Peer) ->
+    is_asking(Now, Peer) orelse (AnsweredAt =/= none andalso Now - AnsweredAt < ?TALKING_MS).
+
+%% The same, of a session that was started here.
+-spec is_asking(ms(), peer()) -> boolean().
+is_asking(Now, #{session := {Session, _, SentAt, _}}) ->
+    element(1, muster_crdt_sync:pending(Session)) =/= begin_sync andalso Now - SentAt < ?TALKING_MS;
+is_asking(_, _) ->
+    false.
+
 %% A peer that is away for long: its base is not kept for it any more.
 -spec forget_base(peer()) -> peer().
 forget_base(Peer) ->
     Peer#{
         outbox := new_outbox(),
         based := false,
+        confirmed := true,
         sent := [],
         acknowledged := -1,
         session := none,
@@ -158,10 +190,12 @@ note(Sequence, Version, Sent) -> lists:sublist([{Sequence, Version} | Sent], ?SE
 tick_updates({_, Version}, _Now, _Sync, #{acknowledged := Version} = Peer) ->
     {[], Peer#{waiting := none}};
 tick_updates({State, Version}, Now, Sync, #{based := true, outbox := #{base := {_, Base}}} = Peer) ->
-    case is_due(Now, Sync, Peer) of
+    case is_due(Now, Sync, Peer) andalso Peer of
         false ->
             {[], Peer};
-        true ->
+        #{confirmed := false, outbox := #{incarnation := Incarnation, base := {Sequence, _}}} ->
+            {[{has, Incarnation, Sequence}], waits(Now, Peer)};
+        _ ->
             case is_bulk(Base, State) of
                 true -> {[offer(State)], waits(Now, Peer)};
                 false -> update(State, Version, Now, Peer)
@@ -204,14 +238,22 @@ offer(#{context := Context}) ->
 
 %%% A message from the peer
 
-%% `loading' says that a stream is coming from another peer, so that this is no time for a session.
+%% `Busy' says that a stream or another session brings what this peer would, so that this is no time
+%% for a session with it.
 -spec handle(body(), here(), ms(), peer()) -> {outcome(), peer()}.
 handle({update, {update, Incarnation, _, _, _} = Update}, {State, _, Recent, _}, _Now, #{inbox := Inbox} = Peer) ->
     case muster_crdt_channel:deliver(Update, State, Inbox, Recent) of
         {ok, Acknowledgement, Joined, NewInbox, NewRecent} ->
             Outcome = #{send => [{acknowledge, Acknowledgement}], state => Joined, keys => all, recent => NewRecent},
-            {Outcome, Peer#{inbox := NewInbox}};
+            {Outcome, heard(Update, Peer#{inbox := NewInbox}, Inbox)};
         resync ->
+            {nothing([{resync, Incarnation}], State), Peer}
+    end;
+handle({has, Incarnation, Sequence}, {State, _, _, _}, _Now, #{inbox := Inbox} = Peer) when is_integer(Sequence) ->
+    case Inbox of
+        #{Incarnation := Last} when Last >= Sequence ->
+            {nothing([{acknowledge, {acknowledge, Incarnation, Sequence}}], State), Peer};
+        #{} ->
             {nothing([{resync, Incarnation}], State), Peer}
     end;
 handle({acknowledge, Acknowledgement}, {State, _, _, _}, _Now, Peer) ->
@@ -234,9 +276,18 @@ handle({sync, Message, _}, {State, _, _, true}, _Now, Peer) ->
     {nothing([{busy, element(2, Message)}], State), Peer};
 handle({sync, Message, Mark}, {State, Version, _, false}, Now, Peer) ->
     answer(Message, Mark, State, Version, Now, Peer);
+handle({reply, {differ, Id, _, _}, _, _}, {State, _, _, true}, Now, #{session := {#{id := Id}, _, _, _}} = Peer) ->
+    {nothing([], State), failed(Now, Peer)};
 handle({reply, Reply, Mark, Acknowledgements}, {State, _, _, _}, Now, Peer) ->
     Acked = lists:foldl(fun acknowledged/2, Peer, Acknowledgements),
     reply(Reply, Mark, State, Now, Acked).
+
+%% What it says is not said back to it: not of the first update in a life of the peer's, which may have
+%% lost since what it had acknowledged in the last one.
+heard({update, Incarnation, _, _, Delta}, #{outbox := Outbox} = Peer, Before) when is_map_key(Incarnation, Before) ->
+    Peer#{outbox := muster_crdt_channel:heard(Delta, Outbox)};
+heard(_, Peer, _) ->
+    Peer.
 
 nothing(Bodies, State) ->
     #{send => Bodies, state => State, keys => none}.
@@ -247,12 +298,16 @@ load(State) ->
 acknowledged({acknowledge, _, Sequence} = Acknowledgement, #{outbox := Outbox, sent := Sent} = Peer) ->
     case muster_crdt_channel:acknowledge(Acknowledgement, Outbox) of
         Outbox ->
-            Peer;
+            Peer#{confirmed := is_of(Acknowledgement, Outbox) orelse maps:get(confirmed, Peer)};
         #{base := {Sequence, _}} = Based ->
             {_, Version} = lists:keyfind(Sequence, 1, Sent),
             Later = [Entry || {S, _} = Entry <- Sent, S > Sequence],
-            Peer#{outbox := Based, based := true, sent := Later, acknowledged := Version, waiting := none}
+            Known = Peer#{outbox := Based, based := true, confirmed := true, sent := Later},
+            Known#{acknowledged := Version, waiting := none}
     end.
+
+is_of({acknowledge, Incarnation, Sequence}, #{incarnation := Incarnation, base := {Base, _}}) -> Sequence =:= Base;
+is_of(_, _) -> false.
 
 %%% Sessions
 
@@ -277,10 +332,10 @@ answer_in(Session, Message, {Mark, OwnMark}, State, Now, #{inbox := Inbox} = Pee
             Bodies = [{reply, Reply, OwnMark, [Acknowledgement]}],
             {nothing(Bodies, State), Keep(Answering, answered(Now, Peer#{inbox := NewInbox}))};
         {reply, Reply, Answering} ->
-            {Acknowledgements, Taken} = taken(Answering, Mark, Now, Peer),
+            {Acknowledgements, Taken} = taken(Answering, Mark, Now, Peer#{answered_at := Now}),
             {nothing([{reply, Reply, OwnMark, Acknowledgements}], State), Keep(Answering, Taken)};
         {merge, Theirs, Reply, Answering} ->
-            {Acknowledgements, Taken} = taken(Answering, Mark, Now, Peer),
+            {Acknowledgements, Taken} = taken(Answering, Mark, Now, Peer#{answered_at := Now}),
             Outcome = #{
                 send => [{reply, Reply, OwnMark, Acknowledgements}],
                 state => muster_lww_map:merge(State, Theirs),
@@ -339,4 +394,4 @@ ended(Now, #{interval := Interval} = Peer) ->
 
 %% The side that answered starts one itself only if the other does not.
 answered(Now, #{interval := Interval} = Peer) ->
-    Peer#{failures := 0, ended := Now, next_session := Now + Interval + Interval div 4}.
+    Peer#{answered_at := none, failures := 0, ended := Now, next_session := Now + Interval + Interval div 4}.

@@ -5,7 +5,7 @@
 
 -export([canonical/1, identify/2, shown/2]).
 -export([new/0, add/5, list/3, unlist/2, remove/2, is_known/2, strangers/1, ids/1, listed/2]).
--export([protocol/2, set_protocol/3, addresses/2, standing/3, node_is/4]).
+-export([protocol/2, any_other/3, set_protocol/3, addresses/2, standing/3, node_is/4]).
 -export([heard/5, sent/4, refused/2]).
 -export([behind/3, status/4]).
 -export_type([roster/0, id/0, listing/0]).
@@ -104,6 +104,10 @@ listed(Name, Roster) ->
 protocol(Id, Roster) ->
     #{Id := #peer{protocol = Protocol}} = Roster,
     Protocol.
+
+-spec any_other(id(), fun((muster_overlay_peer:peer()) -> boolean()), roster()) -> boolean().
+any_other(Id, Is, Roster) ->
+    lists:any(fun({Other, #peer{protocol = Protocol}}) -> Other =/= Id andalso Is(Protocol) end, maps:to_list(Roster)).
 
 -spec set_protocol(id(), muster_overlay_peer:peer(), roster()) -> roster().
 set_protocol(Id, Protocol, Roster) ->

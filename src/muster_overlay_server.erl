@@ -326,14 +326,23 @@ body({got, Reference, Sequence}, Id, _Now, #state{streams = Streams} = S) when i
 body(Body, Id, Now, #state{peers = Peers, overlay = Overlay, version = Version, recent = Recent} = S) ->
     Peer = muster_overlay_roster:protocol(Id, Peers),
     Loading = is_loading(Now, S),
+    Busy = Loading orelse is_busy(Body, Id, Now, Peers),
     {#{send := Bodies, state := New, keys := Keys} = Outcome, Protocol} =
-        muster_overlay_peer:handle(Body, {Overlay, Version, Recent, Loading}, Now, Peer),
+        muster_overlay_peer:handle(Body, {Overlay, Version, Recent, Busy}, Now, Peer),
     S1 = adopted(Keys, New, S#state{recent = maps:get(recent, Outcome, Recent)}),
     S2 = send_all(Id, Bodies, with_protocol(Id, Protocol, S1)),
     case Outcome of
         #{load := true} when not Loading -> start_load(Id, Now, S2);
         #{} -> S2
     end.
+
+%% Two sessions at a time would bring the same twice.
+is_busy({sync, {begin_sync, _, _}, _}, Id, Now, Peers) ->
+    muster_overlay_roster:any_other(Id, fun(Peer) -> muster_overlay_peer:is_talking(Now, Peer) end, Peers);
+is_busy({reply, {differ, _, _, _}, _, _}, Id, Now, Peers) ->
+    muster_overlay_roster:any_other(Id, fun(Peer) -> muster_overlay_peer:is_asking(Now, Peer) end, Peers);
+is_busy(_, _, _, _) ->
+    false.
 
 with_protocol(Id, Protocol, #state{peers = Peers} = S) ->
     S#state{peers = muster_overlay_roster:set_protocol(Id, Protocol, Peers)}.
@@ -521,7 +530,7 @@ node_is(_, _, #state{options = #{send := Send}} = S) when Send =/= direct ->
     S;
 node_is(Up, Node, #state{peers = Peers} = S) ->
     Now = now_ms(),
-    Resume = fun(Id, Protocol) -> muster_overlay_peer:resume(Now + patience(Id, S), Protocol) end,
+    Resume = fun(Id, Protocol) -> muster_overlay_peer:reconnected(Now + patience(Id, S), Protocol) end,
     S#state{peers = muster_overlay_roster:node_is(Up, Node, {Now, Resume}, Peers)}.
 
 %%% Each interval

@@ -18,6 +18,10 @@
 %%     `error', then with `reason'.</li>
 %% <li>`[muster, discovery, peer_up]', `peer_update', `peer_down': measurements `#{system_time}',
 %%     metadata `#{server, node, metadata}', `reason' instead of `metadata' with the last.</li>
+%% <li>`[muster, topology, commander_changed]': measurements `#{system_time}', metadata
+%%     `#{topology, from, to}'.</li>
+%% <li>`[muster, leader, become_leader]', `become_follower': measurements `#{system_time}', metadata
+%%     `#{cluster_id, term, leader}'.</li>
 %% <li>`[muster, overlay, refused]': measurements `#{system_time}', metadata `#{overlay, from}', when a
 %%     peer's message was malformed; at most once a second.</li>
 %% <li>`[muster, overlay, loaded]': measurements `#{duration, entries}' (duration in native units,

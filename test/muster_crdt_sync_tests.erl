@@ -154,7 +154,13 @@ deliver({To, From, {{update, _, _, _, _} = Update, Sent}}, #{inboxes := Inboxes,
         {ok, Acknowledgement, Joined, Kept, Recent} ->
             true = Joined == muster_lww_map:merge(Value, Sent),
             {ok, Acknowledgement, Joined, Kept} = muster_crdt_channel:deliver(Update, Value, Inbox),
-            Next = State#{inboxes := Inboxes#{{To, From} := Kept}, recents := Recents#{To := Recent}},
+            Outboxes = maps:get(outboxes, State),
+            Told = heard(Update, maps:get({To, From}, Outboxes), Inbox),
+            Next = State#{
+                inboxes := Inboxes#{{To, From} := Kept},
+                recents := Recents#{To := Recent},
+                outboxes := Outboxes#{{To, From} := Told}
+            },
             post(From, To, Acknowledgement, set(To, Joined, Next))
     end;
 deliver({To, From, {acknowledge, _, _} = Acknowledgement}, #{outboxes := Outboxes} = State) ->
@@ -185,7 +191,9 @@ answer(To, From, Message, #{peers := Peers} = State) ->
                 {reply, Reply, Kept} ->
                     post(From, To, {reply, Reply, Pinned}, State#{peers := Peers#{{To, Id} := {Kept, StarterValue}}});
                 {merge, Theirs, Reply, Kept} ->
-                    true = StarterValue =:= unknown orelse is_within(Theirs, muster_lww_map:merge(StarterValue, Pinned)),
+                    true =
+                        StarterValue =:= unknown orelse
+                            is_within(Theirs, muster_lww_map:merge(StarterValue, Pinned)),
                     Merged = muster_lww_map:merge(value(To, State), Theirs),
                     Next = set(To, Merged, State#{peers := Peers#{{To, Id} := {Kept, StarterValue}}}),
                     post(From, To, {reply, Reply, Pinned}, Next)
@@ -213,6 +221,12 @@ handle(To, From, Reply, Pinned, Session, #{sessions := Sessions} = State) ->
         restart ->
             State#{sessions := maps:remove({To, From}, Sessions)}
     end.
+
+%% Of what a peer says it is not told again.
+heard({update, Incarnation, _, _, Delta}, Outbox, Before) when is_map_key(Incarnation, Before) ->
+    muster_crdt_channel:heard(Delta, Outbox);
+heard(_, Outbox, _) ->
+    Outbox.
 
 %% A peer that has restarted since knows nothing of the session.
 joined_by_peer(PeerId, #{peers := Peers}) ->

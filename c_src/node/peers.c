@@ -377,11 +377,12 @@ static void on_frame(void *context, struct muster_link *link, struct muster_slic
 static void link_lost(struct muster_peer *peer, enum muster_peer_state state, const char *detail) {
     struct muster_peers *peers = peer->peers;
     int by_peer = muster_link_ended_by_peer(peer->link);
-    if (muster_peer_since(peer) >= STABLE_MS) {
+    peer->there_ms = now_ms(peers);
+    /* A voter behind a flapping link is needed as soon as that is whole. */
+    if (muster_peer_since(peer) >= STABLE_MS || is_hurried(peer)) {
         muster_backoff_reset(&peer->backoff);
     }
     peer->link = NULL;
-    peer->there_ms = now_ms(peers);
     peers->owner.on_link_down(peers->owner.context, peer, by_peer);
     dial_failed(peer, state, detail);
 }

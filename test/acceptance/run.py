@@ -15,6 +15,8 @@ from beams import EBIN, Cluster, can_make_namespaces, compile_nodes, told_since
 
 STEP_DOWN_MS = 150 + 25
 SAME_MS = 1000
+# A transfer is told as two events, and each member has its own process for them.
+HAND_OVER_MS = 10
 # `--short` judges no times but these: it runs beside whatever else the machine does.
 PATIENCE_MS = 10000
 short = False
@@ -221,9 +223,10 @@ def badlink(seconds):
     """A senior member that joins over a link that loses packets causes no leaderless gap (seconds, per loss)"""
     for percent in (1, 3, 10, 30):
         lost, changes = command.bad_senior(percent, seconds)
-        check(f"a senior whose link loses {percent} %: no gap among the others, {seconds} s", not lost,
-              f"{len(lost)} gaps {[round(g) for g in lost]}, {len(changes)} changes")
-        if lost:
+        gap = any(g > HAND_OVER_MS for g in lost)
+        check(f"a senior whose link loses {percent} %: no gap among the others, {seconds} s", not gap,
+              f"none commands for {[round(g, 1) for g in lost]} ms, {len(changes)} changes")
+        if gap:
             print("\n".join(f"       {c}" for c in changes))
 
 

@@ -15,6 +15,9 @@ check() ->
         Version = os:getenv("MUSTER_VERSION"),
         {_, Version} = {nif, muster_nif:version()},
         {_, {ok, Version}} = {app, application:get_key(muster, vsn)},
+        {_, {ok, #{os_pid := _}}} = {cnode, muster:info()},
+        Set = muster_or_set:add(muster_or_set:new(), here),
+        {_, [here]} = {or_set, muster_or_set:to_list(Set)},
         {_, 0} = {muster_node, run(filename:join(code:priv_dir(muster), "muster_node"), ["--help"])},
         io:format("consumer: ok (~ts, ~ts)~n", [Version, code:priv_dir(muster)])
     catch

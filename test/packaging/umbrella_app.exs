@@ -1,0 +1,19 @@
+defmodule Umbrella.App.MixProject do
+  use Mix.Project
+
+  def project do
+    [
+      app: :app_name,
+      version: "0.1.0",
+      build_path: "../../_build",
+      config_path: "../../config/config.exs",
+      deps_path: "../../deps",
+      lockfile: "../../mix.lock",
+      deps: [{:muster, path: "../../../muster"}]
+    ]
+  end
+
+  def application do
+    [extra_applications: [:logger]]
+  end
+end
