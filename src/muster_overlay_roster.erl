@@ -5,7 +5,7 @@
 
 -export([canonical/1, identify/2, shown/2]).
 -export([new/0, add/5, list/3, unlist/2, remove/2, is_known/2, strangers/1, ids/1, listed/2]).
--export([protocol/2, any_other/3, set_protocol/3, addresses/2, standing/3, node_is/4]).
+-export([protocol/2, any_other/3, partners/1, set_protocol/3, addresses/2, standing/3, node_is/4]).
 -export([heard/5, sent/4, refused/2]).
 -export([behind/3, status/4]).
 -export_type([roster/0, id/0, listing/0]).
@@ -109,6 +109,16 @@ protocol(Id, Roster) ->
 any_other(Id, Is, Roster) ->
     lists:any(fun({Other, #peer{protocol = Protocol}}) -> Other =/= Id andalso Is(Protocol) end, maps:to_list(Roster)).
 
+%% Those that are talked to, and have answered since they are there.
+-spec partners(roster()) -> [{id(), muster_overlay_peer:peer()}].
+partners(Roster) ->
+    [
+        {Id, Protocol}
+     || {Id, #peer{up = true, protocol = Protocol} = Peer} <- maps:to_list(Roster),
+        Peer#peer.listed =/= no,
+        is_integer(Peer#peer.heard) andalso Peer#peer.heard >= Peer#peer.since
+    ].
+
 -spec set_protocol(id(), muster_overlay_peer:peer(), roster()) -> roster().
 set_protocol(Id, Protocol, Roster) ->
     #{Id := Peer} = Roster,
@@ -179,10 +189,7 @@ refused(Id, Roster) ->
 behind(Version, Name, Roster) ->
     [
         shown(Id, Name)
-     || {Id, #peer{up = true, protocol = Protocol} = Peer} <- maps:to_list(Roster),
-        Peer#peer.listed =/= no,
-        is_integer(Peer#peer.heard) andalso Peer#peer.heard >= Peer#peer.since,
-        not muster_overlay_peer:is_acknowledged(Version, Protocol)
+     || {Id, Protocol} <- partners(Roster), not muster_overlay_peer:is_acknowledged(Version, Protocol)
     ].
 
 -spec status(Version :: non_neg_integer(), Name :: atom(), Now :: integer(), roster()) ->

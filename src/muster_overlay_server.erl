@@ -27,6 +27,7 @@
     %% Counts the changes of the state.
     version = 0 :: non_neg_integer(),
     counts :: muster_overlay_state:counts(),
+    hearsay = muster_overlay_hearsay:new() :: muster_overlay_hearsay:hearsay(),
     recent = muster_crdt_recent:new(muster_overlay_state:new()) :: muster_crdt_recent:recent(),
     peers = muster_overlay_roster:new() :: muster_overlay_roster:roster(),
     carrier :: muster_overlay_carrier:carrier(),
@@ -323,18 +324,33 @@ body({got, Reference, Sequence}, Id, _Now, #state{streams = Streams} = S) when i
     Pids = [Pid || {I, R, Pid} <- maps:values(Streams), {I, R} =:= {Id, Reference}],
     lists:foreach(fun(Pid) -> muster_overlay_load:acknowledged(Pid, Sequence) end, Pids),
     S;
+body({shared, Incarnation, Sequence, Others}, Id, _Now, #state{peers = Peers, hearsay = Hearsay} = S) ->
+    Known = [Other || Other <- Others, muster_overlay_roster:is_known(Other, Peers)],
+    Mark = {Incarnation, Sequence},
+    case muster_overlay_peer:has_sent(Mark, muster_overlay_roster:protocol(Id, Peers)) of
+        true -> S#state{hearsay = muster_overlay_hearsay:shared(Id, Mark, Known, Hearsay)};
+        false -> S
+    end;
 body(Body, Id, Now, #state{peers = Peers, overlay = Overlay, version = Version, recent = Recent} = S) ->
     Peer = muster_overlay_roster:protocol(Id, Peers),
     Loading = is_loading(Now, S),
     Busy = Loading orelse is_busy(Body, Id, Now, Peers),
     {#{send := Bodies, state := New, keys := Keys} = Outcome, Protocol} =
         muster_overlay_peer:handle(Body, {Overlay, Version, Recent, Busy}, Now, Peer),
-    S1 = adopted(Keys, New, S#state{recent = maps:get(recent, Outcome, Recent)}),
+    S1 = heard(Body, Id, Now, Version, adopted(Keys, New, S#state{recent = maps:get(recent, Outcome, Recent)})),
     S2 = send_all(Id, Bodies, with_protocol(Id, Protocol, S1)),
     case Outcome of
         #{load := true} when not Loading -> start_load(Id, Now, S2);
         #{} -> S2
     end.
+
+heard({update, {update, Incarnation, Sequence, _, _}}, Id, Now, Before, #state{version = Version} = S) when
+    Version > Before
+->
+    Heard = muster_overlay_hearsay:heard(Version, {Id, {Incarnation, Sequence}}, Now, S#state.hearsay),
+    S#state{hearsay = Heard};
+heard(_, _, _, _, S) ->
+    S.
 
 %% Two sessions at a time would bring the same twice.
 is_busy({sync, {begin_sync, _, _}, _}, Id, Now, Peers) ->
@@ -537,8 +553,23 @@ node_is(Up, Node, #state{peers = Peers} = S) ->
 
 tick(#state{peers = Peers} = S) ->
     Now = now_ms(),
+    share(
+        Now,
+        lists:foldl(
+            fun(Id, Acc) -> tick_peer(Id, Now, Acc) end, failed_load(Now, S), muster_overlay_roster:ids(Peers)
+        )
+    ).
+
+%% Tells the peers who else has what they have from here.
+share(Now, #state{peers = Peers, options = #{sync_interval_ms := Sync}} = S) ->
+    Partners = muster_overlay_roster:partners(Peers),
     lists:foldl(
-        fun(Id, Acc) -> tick_peer(Id, Now, Acc) end, failed_load(Now, S), muster_overlay_roster:ids(Peers)
+        fun({Id, Protocol}, Acc) ->
+            {Bodies, Shared} = muster_overlay_peer:share(lists:keydelete(Id, 1, Partners), Now, Sync, Protocol),
+            send_all(Id, Bodies, with_protocol(Id, Shared, Acc))
+        end,
+        S,
+        [Partner || {_, Protocol} = Partner <- Partners, muster_overlay_peer:is_to_share(Protocol)]
     ).
 
 failed_load(Now, #state{load = Load} = S) ->
@@ -560,8 +591,15 @@ speak(_Id, _Now, true, S) ->
 speak(Id, Now, false, #state{peers = Peers, overlay = Overlay, version = Version, options = Options} = S) ->
     #{sync_interval_ms := Sync} = Options,
     Protocol = muster_overlay_roster:protocol(Id, Peers),
-    {Bodies, Ticked} = muster_overlay_peer:tick({Overlay, Version}, Now, Sync, Protocol),
+    Acknowledged = muster_overlay_peer:acknowledged(Protocol),
+    Reach = muster_overlay_hearsay:reach(Id, Acknowledged, Version, {Now, hold(S)}, S#state.hearsay),
+    {Bodies, Ticked} = muster_overlay_peer:tick({Overlay, Version, Reach}, Now, Sync, Protocol),
     send_all(Id, Bodies, with_protocol(Id, Ticked, S)).
+
+%% One interval for the sender's word who else has it, and one to spare. Who waits for all to be in sync does not
+%% wait for that.
+hold(#state{waiters = [_ | _]}) -> 0;
+hold(#state{options = #{sync_interval_ms := Sync}}) -> 3 * Sync.
 
 away(Id, given, #state{peers = Peers} = S) ->
     Protocol = muster_overlay_roster:protocol(Id, Peers),
@@ -572,7 +610,9 @@ away(Id, given, #state{peers = Peers} = S) ->
 away(Id, _, #state{load = Load, peers = Peers} = S) ->
     case Load =/= none andalso muster_overlay_intake:from(Load) =:= Id of
         true -> S;
-        false -> S#state{peers = muster_overlay_roster:remove(Id, Peers)}
+        false ->
+            Hearsay = muster_overlay_hearsay:forget(Id, S#state.hearsay),
+            S#state{peers = muster_overlay_roster:remove(Id, Peers), hearsay = Hearsay}
     end.
 
 %%% Waiting

@@ -111,6 +111,7 @@ node_of(Name, State) ->
         state => State,
         version => 0,
         recent => muster_crdt_recent:new(State),
+        hearsay => muster_overlay_hearsay:new(),
         peers => maps:from_list([{P, muster_overlay_peer:new(0, 0, ?INTERVAL)} || P <- ?NODES, P =/= Name])
     }.
 
@@ -158,17 +159,29 @@ tick(Name, #{now := Now, nodes := Nodes} = World) ->
     #{Name := #{peers := Peers}} = Nodes,
     lists:foldl(
         fun(Peer, #{nodes := #{} = Current, network := Network} = W) ->
-            #{Name := #{state := State, version := Version, peers := #{} = All} = Node} = Current,
-            {Bodies, Ticked} = muster_overlay_peer:tick({State, Version}, Now, ?SYNC, map_get(Peer, All)),
+            #{Name := #{state := State, version := Version, hearsay := Hearsay, peers := #{} = All} = Node} = Current,
+            Known = muster_overlay_peer:acknowledged(map_get(Peer, All)),
+            Reach = muster_overlay_hearsay:reach(Peer, Known, Version, {Now, 3 * ?SYNC}, Hearsay),
+            {Bodies, Ticked} = muster_overlay_peer:tick({State, Version, Reach}, Now, ?SYNC, map_get(Peer, All)),
+            {Shared, Told} = muster_overlay_peer:share(maps:to_list(maps:remove(Peer, All)), Now, ?SYNC, Ticked),
             W#{
-                nodes := Current#{Name := Node#{peers := All#{Peer := Ticked}}},
-                network := [{Name, Peer, B} || B <- Bodies] ++ Network
+                nodes := Current#{Name := Node#{peers := All#{Peer := Told}}},
+                network := [{Name, Peer, B} || B <- Bodies ++ Shared] ++ Network
             }
         end,
         World#{now := Now + ?SYNC},
         maps:keys(Peers)
     ).
 
+deliver({From, To, {shared, Incarnation, Sequence, Others}}, #{nodes := Nodes} = World) ->
+    #{To := #{hearsay := Hearsay, peers := #{From := Peer}} = Node} = Nodes,
+    case muster_overlay_peer:has_sent({Incarnation, Sequence}, Peer) of
+        true ->
+            Heard = muster_overlay_hearsay:shared(From, {Incarnation, Sequence}, Others, Hearsay),
+            World#{nodes := Nodes#{To := Node#{hearsay := Heard}}};
+        false ->
+            World
+    end;
 deliver({From, To, Body}, #{now := Now, nodes := Nodes, network := Network} = World) ->
     #{To := #{state := State, version := Version, recent := Recent, peers := Peers} = Node} = Nodes,
     {#{send := Bodies, state := New} = Outcome, Peer} =
@@ -184,11 +197,19 @@ deliver({From, To, Body}, #{now := Now, nodes := Nodes, network := Network} = Wo
                 state := New,
                 version := NewVersion,
                 recent := maps:get(recent, Outcome, Recent),
+                hearsay := heard(Body, From, Now, {Version, NewVersion}, Node),
                 peers := Peers#{From := Peer}
             }
         },
         network := [{To, From, B} || B <- Bodies] ++ Network
     }.
+
+heard({update, {update, Incarnation, Sequence, _, _}}, From, Now, {Before, Version}, #{hearsay := Hearsay}) when
+    Version > Before
+->
+    muster_overlay_hearsay:heard(Version, {From, {Incarnation, Sequence}}, Now, Hearsay);
+heard(_, _, _, _, #{hearsay := Hearsay}) ->
+    Hearsay.
 
 %% With everything sent from here on delivered.
 settles(#{nodes := Nodes} = World) ->
@@ -213,6 +234,56 @@ deliver_all(#{network := Network} = World) ->
 
 is_acknowledged(#{version := Version, peers := Peers}) ->
     lists:all(fun(Peer) -> muster_overlay_peer:is_acknowledged(Version, Peer) end, maps:values(Peers)).
+
+%%% What is heard is not passed on to those who have it
+
+%% Each of the others gets it once, says so, and is told once that the rest has it.
+one_change_costs_three_messages_for_each_other_test() ->
+    World = put_at(a, settle(10, fresh())),
+    Count = fun(Kind, Said) -> length([B || B <- Said, element(1, B) =:= Kind]) end,
+    {Settled, Said} = lists:foldl(fun(_, {W, S}) -> overheard(W, S) end, {World, []}, lists:seq(1, 20)),
+    ?assertEqual([2, 2, 2], [Count(Kind, Said) || Kind <- [update, acknowledge, shared]]),
+    ?assertEqual(6, length(Said)),
+    settles(Settled).
+
+overheard(World, Said) ->
+    overhear(lists:foldl(fun tick/2, World, ?NODES), Said).
+
+overhear(#{network := []} = World, Said) ->
+    {World, Said};
+overhear(#{network := Network} = World, Said) ->
+    {_, _, Body} = Message = lists:last(Network),
+    overhear(deliver(Message, World#{network := lists:droplast(Network)}), [Body | Said]).
+
+%% It is passed on where its maker has gone before he could, or does not know of somebody.
+whose_maker_has_gone_test() ->
+    #{nodes := #{a := #{state := State}}} = World = put_at(a, settle(10, fresh())),
+    Told = without([{a, c}], fun() -> tick(a, World) end),
+    Gone = lists:foldl(
+        fun(_, W) -> without([{a, b}, {a, c}, {b, a}, {c, a}], fun() -> lists:foldl(fun tick/2, W, ?NODES) end) end,
+        Told,
+        lists:seq(1, 10)
+    ),
+    [?assertMatch(#{nodes := #{Name := #{state := State}}}, Gone) || Name <- [b, c]].
+
+a_partly_connected_cluster_test() ->
+    World = put_at(a, settle(10, fresh())),
+    #{nodes := #{a := #{state := State}, c := #{state := Got}}} = lists:foldl(
+        fun(_, W) -> without([{a, c}, {c, a}], fun() -> lists:foldl(fun tick/2, W, ?NODES) end) end,
+        World,
+        lists:seq(1, 10)
+    ),
+    ?assertEqual(State, Got).
+
+put_at(Name, World) -> run({put, Name, entity, 1}, World).
+
+%% Delivers all that is said, except between these.
+without(Cut, Say) ->
+    #{network := Network} = World = Say(),
+    case [Message || {From, To, _} = Message <- Network, not lists:member({From, To}, Cut)] of
+        [] -> World#{network := []};
+        [Message | Others] -> without(Cut, fun() -> deliver(Message, World#{network := Others}) end)
+    end.
 
 %%% Servers over a transport that loses, doubles and delays
 
