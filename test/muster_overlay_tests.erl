@@ -58,7 +58,8 @@ says_what_is_expected_test() ->
         muster_overlay:add_waypoint(#{label => x})
     catch
         error:badarg:Stack ->
-            #{1 := <<"expected a map with an id">>} = muster_overlay:format_error(badarg, Stack)
+            [{muster_overlay, add_waypoint, [#{label := x}], _} | _] = Stack,
+            #{1 := <<"expected a map with an id">>} = muster_arguments:format_error(badarg, Stack)
     end.
 
 %%% Events
