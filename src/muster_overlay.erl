@@ -119,7 +119,8 @@ start_link() ->
     start_link([]).
 
 %% @doc Starts this node's member. A wrong option gives
-%% `{error, {invalid_option, Name, Value, Expected}}'.
+%% `{error, {invalid_option, Name, Value, Expected}}'. On a node that runs the default overlay under Elixir's name
+%% already it is the same one: `{error, {already_started, Pid}}', as if the name were taken.
 -spec start_link(options()) -> gen_server:start_ret() | {error, muster_options:invalid()}.
 start_link(Options) ->
     start_link(Options, #{name => ?MODULE, node_monitor => muster_node_monitor}).
@@ -129,12 +130,18 @@ start_link(Options) ->
 start_link(Options, Face) ->
     case muster_overlay_options:read(Options, Face) of
         {ok, #{name := Name} = Checked} ->
-            %% A backlog of messages is not walked by the garbage collector.
-            Spawn = [{spawn_opt, [{message_queue_data, off_heap}]}],
-            gen_server:start_link({local, Name}, muster_overlay_server, Checked, Spawn);
+            case [Pid || Alias <- muster_overlay_roster:aliases(Name), Pid <- [whereis(Alias)], is_pid(Pid)] of
+                [] -> start_server(Name, Checked);
+                [Pid] -> {error, {already_started, Pid}}
+            end;
         {error, Invalid} ->
             {error, Invalid}
     end.
+
+%% A backlog of messages is not walked by the garbage collector.
+start_server(Name, Options) ->
+    Spawn = [{spawn_opt, [{message_queue_data, off_heap}]}],
+    gen_server:start_link({local, Name}, muster_overlay_server, Options, Spawn).
 
 %% @doc A child specification; its id is the name.
 -spec child_spec(options()) -> supervisor:child_spec().

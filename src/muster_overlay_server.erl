@@ -11,8 +11,6 @@
 
 -define(VERSION, 1).
 -define(SUBSCRIBE_MS, 1000).
-%% So long the base of a peer that is away is kept.
--define(AWAY_MS, 300000).
 %% Peers that nobody has listed, and that are answered.
 -define(STRANGERS, 1000).
 -define(LOG_EVERY_MS, 1000).
@@ -581,9 +579,8 @@ failed_load(Now, #state{load = Load} = S) ->
 tick_peer(Id, Now, #state{peers = Peers} = S) ->
     case muster_overlay_roster:standing(Id, Now, Peers) of
         active -> speak(Id, Now, is_loading(Now, S), S);
-        {away, Ms, Listing} when Ms > ?AWAY_MS -> away(Id, Listing, S);
-        {answered, SilentMs} when SilentMs > ?AWAY_MS -> away(Id, no, S);
-        _ -> S
+        quiet -> S;
+        {forgotten, How} -> forgotten(Id, How, S)
     end.
 
 speak(_Id, _Now, true, S) ->
@@ -601,13 +598,13 @@ speak(Id, Now, false, #state{peers = Peers, overlay = Overlay, version = Version
 hold(#state{waiters = [_ | _]}) -> 0;
 hold(#state{options = #{sync_interval_ms := Sync}}) -> 3 * Sync.
 
-away(Id, given, #state{peers = Peers} = S) ->
+forgotten(Id, keep, #state{peers = Peers} = S) ->
     Protocol = muster_overlay_roster:protocol(Id, Peers),
     case muster_overlay_peer:is_based(Protocol) of
         true -> with_protocol(Id, muster_overlay_peer:forget_base(Protocol), S);
         false -> S
     end;
-away(Id, _, #state{load = Load, peers = Peers} = S) ->
+forgotten(Id, remove, #state{load = Load, peers = Peers} = S) ->
     case Load =/= none andalso muster_overlay_intake:from(Load) =:= Id of
         true -> S;
         false ->

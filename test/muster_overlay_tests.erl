@@ -62,6 +62,81 @@ says_what_is_expected_test() ->
             #{1 := <<"expected a map with an id">>} = muster_arguments:format_error(badarg, Stack)
     end.
 
+%%% Peers that are away, and names
+
+%% Its base is kept for five minutes; who was given stays, without it.
+away_test() ->
+    Id = {muster_overlay, n@h},
+    New = muster_overlay_peer:new(0, 0, 1),
+    With = fun(Listed, Up) -> muster_overlay_roster:add(Id, [Id], {Listed, Up, 0}, New, muster_overlay_roster:new()) end,
+    Standing = fun(Listed, Up, Now) -> muster_overlay_roster:standing(Id, Now, With(Listed, Up)) end,
+    Minutes = fun(M) -> M * 60000 end,
+    [?assertEqual(active, Standing(Listed, true, Minutes(60))) || Listed <- [given, monitored]],
+    [
+        ?assertEqual(quiet, Standing(Listed, Up, Minutes(5)))
+     || {Listed, Up} <- [{given, false}, {monitored, false}, {no, true}]
+    ],
+    {forgotten, keep} = Standing(given, false, Minutes(5) + 1),
+    {forgotten, remove} = Standing(monitored, false, Minutes(5) + 1),
+    {forgotten, remove} = Standing(no, true, Minutes(5) + 1),
+    %% Who speaks is not forgotten.
+    Heard = muster_overlay_roster:heard(Id, Id, 1, Minutes(3), With(no, true)),
+    quiet = muster_overlay_roster:standing(Id, Minutes(8), Heard),
+    {forgotten, remove} = muster_overlay_roster:standing(Id, Minutes(8) + 1, Heard).
+
+%% A given peer's base is let go by the server, and it begins anew when it is back.
+away_for_long_test() ->
+    Quick = [{node_monitor, none}, {send, fun({Name, _}, M) -> catch Name ! M end}, {sync_interval_ms, 10}],
+    Start = fun(Name, Peer) ->
+        {ok, _} = muster_overlay:start_link([{name, Name}, {peers, [{Peer, node()}]} | Quick])
+    end,
+    {ok, _} = Start(ov_here, ov_away),
+    {ok, _} = Start(ov_away, ov_here),
+    ok = muster_overlay:update_entity(ov_here, u, #{n => 1}),
+    Same = fun() -> muster_overlay:export_state(ov_here) =:= muster_overlay:export_state(ov_away) end,
+    InSync = fun() ->
+        #{peers := #{} = Peers} = muster_overlay:status(ov_here),
+        #{in_sync := Is} = map_get({ov_away, node()}, Peers),
+        Is
+    end,
+    ?eventually(Same() andalso InSync()),
+    ok = sys:suspend(ov_away),
+    %% As if its node had gone six minutes ago.
+    Ago = erlang:monotonic_time(millisecond) - 360000,
+    _ = sys:replace_state(ov_here, fun(S) -> gone(S, {ov_away, node()}, Ago) end),
+    ?eventually(not InSync()),
+    ok = sys:resume(ov_away),
+    _ = sys:replace_state(ov_here, fun(S) -> back(S, {ov_away, node()}) end),
+    ok = muster_overlay:update_entity(ov_here, u, #{n => 2}),
+    ?eventually(Same() andalso InSync()),
+    [ok = gen_server:stop(Name) || Name <- [ov_here, ov_away]].
+
+gone(S, Id, Ago) -> with_roster(S, fun(Roster) -> node_is(false, Id, Ago, Roster) end).
+back(S, Id) -> with_roster(S, fun(Roster) -> node_is(true, Id, erlang:monotonic_time(millisecond), Roster) end).
+
+node_is(Up, {_, Node}, At, Roster) ->
+    muster_overlay_roster:node_is(Up, Node, {At, fun(_, P) -> muster_overlay_peer:reconnected(At, P) end}, Roster).
+
+with_roster(S, Fun) ->
+    Change = fun(Field) ->
+        case is_map(Field) andalso maps:values(Field) of
+            [Peer | _] when element(1, Peer) =:= peer -> Fun(Field);
+            _ -> Field
+        end
+    end,
+    list_to_tuple(lists:map(Change, tuple_to_list(S))).
+
+%% Erlang's and Elixir's default names are one overlay, of which a node runs one.
+both_default_names_test() ->
+    {ok, Pid} = muster_overlay:start_link([{node_monitor, none}]),
+    Elixir = [{name, 'Elixir.Raxol.Swarm.TacticalOverlay'}, {node_monitor, none}],
+    ?assertEqual({error, {already_started, Pid}}, muster_overlay:start_link(Elixir)),
+    {ok, Other} = muster_overlay:start_link([{name, another}, {node_monitor, none}]),
+    ok = gen_server:stop(Pid),
+    {ok, Second} = muster_overlay:start_link(Elixir),
+    ?assertEqual({error, {already_started, Second}}, muster_overlay:start_link([{node_monitor, none}])),
+    [ok = gen_server:stop(P) || P <- [Other, Second]].
+
 %%% Events
 
 events_test() ->
