@@ -157,7 +157,7 @@ handle_info({timeout, Timer, sync}, #state{sync = Timer} = S) ->
     {noreply, answer_waiters(tick(flush(scheduled(S))))};
 handle_info({stored, Writer}, #state{store = Store} = S) when Store =/= none ->
     {noreply, S#state{store = muster_overlay_store:stored(Writer, Store)}};
-handle_info(reopen_store, #state{store = none} = S) ->
+handle_info(reopen_store, #state{store = none, options = #{data_dir := Directory}} = S) when Directory =/= undefined ->
     {noreply, reopened(S)};
 handle_info({'EXIT', _, normal}, S) ->
     {noreply, S};

@@ -361,6 +361,76 @@ without(Cut, Say) ->
         [Message | Others] -> without(Cut, fun() -> deliver(Message, World#{network := Others}) end)
     end.
 
+%%% On disk
+
+%% Wherever a file ends or is spoiled, what comes before is used, and nothing crashes.
+damaged_logs_test_() ->
+    {timeout, 120, fun() -> in_directory(fun damaged_logs/1) end}.
+
+damaged_logs(Base) ->
+    [First | _] = States = histories_on_disk(Base),
+    Log = Base ++ ".log.1",
+    {ok, Whole} = file:read_file(Log),
+    Restored = fun(Bytes) ->
+        [ok = file:delete(File) || File <- filelib:wildcard(Base ++ "*")],
+        ok = file:write_file(Log, Bytes),
+        State = muster_overlay_files:restore(Base),
+        State = muster_overlay_files:restore(Base),
+        ?assert(lists:member(State, States)),
+        State
+    end,
+    Ends = lists:seq(0, byte_size(Whole)),
+    Seen = fun(#{context := Context}) -> muster_overlay_state:missing(muster_causal:new(), Context) end,
+    Sizes = [Seen(Restored(binary:part(Whole, 0, N))) || N <- Ends],
+    ?assertEqual(lists:sort(Sizes), Sizes),
+    [Restored(spoiled(N, Whole)) || N <- Ends, N < byte_size(Whole)],
+    ?assertEqual(lists:last(States), Restored(Whole)),
+    ?assertEqual(First, Restored(<<>>)).
+
+spoiled(N, Whole) ->
+    <<Before:N/binary, Byte, After/binary>> = Whole,
+    <<Before/binary, (Byte bxor 85), After/binary>>.
+
+%% A log of some changes, and the states after each.
+histories_on_disk(Base) ->
+    Change = fun(N, [State | _] = States) ->
+        {_, Written} = muster_overlay_state:put({entity, N rem 5}, #{id => N rem 5, n => N}, a, State),
+        [Written | States]
+    end,
+    States = lists:reverse(lists:foldl(Change, [muster_overlay_state:new()], lists:seq(1, 15))),
+    Deltas = [muster_crdt_delta:delta(Old, New) || {Old, New} <- lists:zip(lists:droplast(States), tl(States))],
+    Records = [muster_overlay_files:record({delta, Delta}) || Delta <- Deltas],
+    ok = file:write_file(Base ++ ".log.1", [muster_overlay_files:header() | Records]),
+    States.
+
+%% What cannot be kept aside, as the disk is full, is not cut off.
+nothing_is_cut_off_without_a_copy_test() ->
+    in_directory(fun(Base) ->
+        Log = Base ++ ".log.1",
+        _ = histories_on_disk(Base),
+        {ok, Whole} = file:read_file(Log),
+        Torn = binary:part(Whole, 0, byte_size(Whole) - 1),
+        ok = file:write_file(Log, Torn),
+        Now = erlang:system_time(second),
+        [ok = file:make_dir(Log ++ ".damaged-" ++ integer_to_list(S)) || S <- lists:seq(Now, Now + 60)],
+        State = muster_overlay_files:restore(Base),
+        ?assertEqual({ok, Torn}, file:read_file(Log)),
+        ?assertEqual(State, muster_overlay_files:restore(Base))
+    end).
+
+in_directory(Test) ->
+    Unique = integer_to_list(erlang:unique_integer([positive])),
+    Directory = filename:join(os:getenv("TMPDIR", "/tmp"), "muster_overlay_tests_" ++ os:getpid() ++ "_" ++ Unique),
+    {ok, Base} = muster_overlay_files:base(Directory, overlay),
+    #{level := Level} = logger:get_primary_config(),
+    ok = logger:set_primary_config(level, critical),
+    try
+        Test(Base)
+    after
+        logger:set_primary_config(level, Level),
+        file:del_dir_r(Directory)
+    end.
+
 %%% Servers over a transport that loses, doubles and delays
 
 transport_test_() ->
