@@ -103,7 +103,7 @@
 %%     Connections are not made for it.</dd>
 %% <dt>`node_monitor'</dt><dd>The node monitor whose nodes are peers, default `muster_node_monitor'. It
 %%     need not be there; `none' for none.</dd>
-%% <dt>`comms_manager'</dt><dd>The `muster_comms' that carries the messages, at priority `normal'; default
+%% <dt>`comms_manager'</dt><dd>The `muster_comms' that carries the messages, at priority `high'; default
 %%     `none': they are sent directly.</dd>
 %% <dt>`data_dir'</dt><dd>Where the state is kept, so that it survives a restart of the whole cluster; default
 %%     `undefined': nowhere.</dd>
