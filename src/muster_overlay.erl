@@ -354,7 +354,8 @@ set_peers(Peers) ->
 set_peers(Server, Peers) ->
     case muster_overlay_options:is_peers(Peers) of
         true -> gen_server:call(Server, {set_peers, Peers});
-        false -> muster_arguments:bad({?MODULE, set_peers, [Server, Peers]}, #{2 => <<"a list of nodes or {Name, Node}">>})
+        false ->
+            muster_arguments:bad({?MODULE, set_peers, [Server, Peers]}, #{2 => <<"a list of nodes or {Name, Node}">>})
     end.
 
 %% @equiv await_sync(muster_overlay, 5000)
@@ -374,7 +375,8 @@ await_sync(Server) ->
 await_sync(Server, Timeout) when Timeout =:= infinity; is_integer(Timeout), Timeout >= 0, Timeout =< 16#ffffffff ->
     gen_server:call(Server, {await_sync, Timeout}, infinity);
 await_sync(Server, Timeout) ->
-    muster_arguments:bad({?MODULE, await_sync, [Server, Timeout]}, #{2 => <<"milliseconds, up to 4294967295, or infinity">>}).
+    Expected = <<"milliseconds, up to 4294967295, or infinity">>,
+    muster_arguments:bad({?MODULE, await_sync, [Server, Timeout]}, #{2 => Expected}).
 
 %% @equiv status(muster_overlay)
 -spec status() -> status().
