@@ -153,6 +153,7 @@ get_health(Node) ->
 %% node that does not answer within a second is left out of it.
 -spec get_health(server(), node()) -> {ok, health()} | {error, unknown}.
 get_health(Server, Node) ->
+    muster_options:node_argument(Node),
     gen_server:call(Server, {health, Node}).
 
 %% @equiv list_healthy(muster_node_monitor)
