@@ -100,7 +100,7 @@ TMP = $@.tmp-$$$$
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: FORCE all native help deps demo test bench asan valgrind fuzz lint tidy clean clean-native unit fuzz-bin
+.PHONY: FORCE all native help deps demo test bench soak asan valgrind fuzz lint tidy clean clean-native unit fuzz-bin
 
 ## all: build the C node, the NIF library and the Erlang and Elixir code
 all: native
@@ -136,6 +136,10 @@ test: all
 ## bench: measure against baselines in the same run (JSON lines and a table)
 bench: all
 	@script/bench
+
+## soak: the overlay under failures, 200 rounds on real nodes (script/soak says more)
+soak: all
+	@script/soak
 
 ## asan: unit tests and the C node's cluster tests under address and undefined sanitizers
 asan:

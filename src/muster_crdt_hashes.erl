@@ -81,7 +81,8 @@ unpack(_, _, _, _, _, _) ->
 %% Both ascending.
 unlike([Same | Theirs], [Same | Ours]) -> unlike(Theirs, Ours);
 unlike([{Slot, Kind, _} | Theirs], [{Slot, _, _} | Ours]) -> [{Slot, Kind} | unlike(Theirs, Ours)];
-unlike([{Slot, Kind, _} | Theirs], [{Later, _, _} | _] = Ours) when Slot < Later -> [{Slot, Kind} | unlike(Theirs, Ours)];
+unlike([{Slot, Kind, _} | Theirs], [{Later, _, _} | _] = Ours) when Slot < Later ->
+    [{Slot, Kind} | unlike(Theirs, Ours)];
 unlike([{Slot, Kind, _} | Theirs], []) -> [{Slot, Kind} | unlike(Theirs, [])];
 unlike(Theirs, [{Slot, _, _} | Ours]) -> [{Slot, none} | unlike(Theirs, Ours)];
 unlike([], []) -> [].

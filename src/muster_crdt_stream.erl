@@ -131,7 +131,9 @@ chunk(#{intervals := Intervals, max := Max, runs := Runs} = Stream) ->
     {chunk, {delta, lists:reverse(Covered), Dead, Live}, Stream#{intervals := Left, runs := RunsLeft}}.
 
 %% Takes intervals with the entries in them, up to so many of both together, and so many bytes.
-cover([{_, Lineage, _, _} = Interval | Later] = Intervals, Runs, Covered, Entries, Max, Bytes) when Max > 0, Bytes > 0 ->
+cover([{_, Lineage, _, _} = Interval | Later] = Intervals, Runs, Covered, Entries, Max, Bytes) when
+    Max > 0, Bytes > 0
+->
     case first(Lineage, Runs) of
         {Entry, Others} ->
             cover(Intervals, Others, Covered, [Entry | Entries], Max - 1, Bytes - erlang:external_size(Entry));

@@ -121,7 +121,8 @@ is_complete(#{complete := Complete}) ->
     Complete.
 
 %% @doc The peer's part. `{merge, Value, Reply, PeerSession}' gives a value to be merged into the
-%% current one; there may be none or several in a session (see {@link is_complete/1}). The same message always gets the same reply.
+%% current one; there may be none or several in a session (see {@link is_complete/1}). The same
+%% message always gets the same reply.
 -spec answer(message(), peer_session()) ->
     {reply, reply(), peer_session()} | {merge, value(), reply(), peer_session()}.
 answer({begin_sync, Id, Digest}, #{pinned := #{context := Context} = Value} = Session) ->
@@ -133,7 +134,8 @@ answer({ask, Id, Step, Width, as_before, Hashes, Contents}, #{pinned := #{root :
     length(Hashes) =< ?BATCH, length(Contents) =< ?BATCH
 ->
     #{behind := Behind} = Session,
-    {reply, {tell, Id, Step, muster_crdt_hashes:pack(Hashes, Width, Root), tell(Contents, Behind, Root, ?BYTES)}, Session};
+    Told = tell(Contents, Behind, Root, ?BYTES),
+    {reply, {tell, Id, Step, muster_crdt_hashes:pack(Hashes, Width, Root), Told}, Session};
 answer({ask, Id, Step, Width, Behind, Hashes, Contents}, Session) when is_map(Behind) ->
     answer({ask, Id, Step, Width, as_before, Hashes, Contents}, Session#{behind := Behind});
 answer({give, Id, Part, _, _}, #{part := Last} = Session) when is_integer(Part), Part =< Last ->
@@ -170,8 +172,8 @@ dot(Sibling) -> {element(1, Sibling), element(2, Sibling)}.
 
 %% @doc The starter's part. `{send, Message, Session}' goes on; `{merge, Value, Message, Session}'
 %% gives a value to be merged into the current one, and goes on (none or several may come); `done'
-%% ends the session: either side has the other's pinned value. `restart' ends it without success; `ignore' is for replies
-%% that came twice or late.
+%% ends the session: either side has the other's pinned value. `restart' ends it without success;
+%% `ignore' is for replies that came twice or late.
 -spec handle(reply(), session()) ->
     {send, message(), session()} | {merge, value(), message(), session()} | done | restart | ignore.
 handle({in_sync, Id}, #{id := Id, message := {begin_sync, _, _}}) ->

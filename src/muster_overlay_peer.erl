@@ -8,7 +8,8 @@
 %% is not told everything by everybody. docs/overlay.md lists the messages.
 -module(muster_overlay_peer).
 
--export([new/3, tick/4, handle/4, resume/2, reconnected/2, is_talking/2, is_asking/2, forget_base/1, is_acknowledged/2, is_based/1]).
+-export([new/3, tick/4, handle/4, resume/2, reconnected/2, forget_base/1]).
+-export([is_talking/2, is_asking/2, is_acknowledged/2, is_based/1]).
 -export_type([peer/0, body/0, outcome/0]).
 
 -type state() :: muster_overlay_state:state().
@@ -17,6 +18,7 @@
 -type body() ::
     {update, muster_crdt_channel:update()}
     | {acknowledge, muster_crdt_channel:acknowledgement()}
+    | {has, Incarnation :: term(), Base :: pos_integer()}
     | {resync, Incarnation :: term()}
     | {sync, muster_crdt_sync:message(), mark()}
     | {reply, muster_crdt_sync:reply(), mark(), [muster_crdt_channel:acknowledgement()]}
@@ -26,6 +28,8 @@
     outbox := muster_crdt_channel:outbox(),
     %% Whether the peer has acknowledged anything; if not, there is nothing to build a delta on.
     based := boolean(),
+    %% Whether it must first say that it still has it, after it was away.
+    confirmed := boolean(),
     inbox := muster_crdt_channel:inbox(),
     %% The states sent, by their versions here, and the latest that was acknowledged.
     sent := [{Sequence :: pos_integer(), Version :: non_neg_integer()}],
@@ -72,6 +76,7 @@ new(Now, FirstSession, Interval) ->
     #{
         outbox => new_outbox(),
         based => false,
+        confirmed => true,
         inbox => muster_crdt_channel:inbox(),
         sent => [],
         acknowledged => -1,
@@ -94,10 +99,11 @@ new_outbox() ->
 resume(Now, Peer) ->
     Peer#{session := none, next_session := Now, failures := 0, waiting := none, sent_at := none}.
 
-%% The peer is connected again. If it is known what it has, updates do; a peer that has lost it says so.
+%% The peer is connected again. If it is known what it has, updates do, once it says that it has not lost
+%% that.
 -spec reconnected(ms(), peer()) -> peer().
 reconnected(Now, #{based := true, next_session := Next} = Peer) ->
-    (resume(Now, Peer))#{next_session := max(Next, Now + ?RETRY_MAX_MS)};
+    (resume(Now, Peer))#{next_session := max(Next, Now + ?RETRY_MAX_MS), confirmed := false};
 reconnected(Now, Peer) ->
     resume(Now, Peer).
 
@@ -120,6 +126,7 @@ forget_base(Peer) ->
     Peer#{
         outbox := new_outbox(),
         based := false,
+        confirmed := true,
         sent := [],
         acknowledged := -1,
         session := none,
@@ -183,10 +190,12 @@ note(Sequence, Version, Sent) -> lists:sublist([{Sequence, Version} | Sent], ?SE
 tick_updates({_, Version}, _Now, _Sync, #{acknowledged := Version} = Peer) ->
     {[], Peer#{waiting := none}};
 tick_updates({State, Version}, Now, Sync, #{based := true, outbox := #{base := {_, Base}}} = Peer) ->
-    case is_due(Now, Sync, Peer) of
+    case is_due(Now, Sync, Peer) andalso Peer of
         false ->
             {[], Peer};
-        true ->
+        #{confirmed := false, outbox := #{incarnation := Incarnation, base := {Sequence, _}}} ->
+            {[{has, Incarnation, Sequence}], waits(Now, Peer)};
+        _ ->
             case is_bulk(Base, State) of
                 true -> {[offer(State)], waits(Now, Peer)};
                 false -> update(State, Version, Now, Peer)
@@ -240,6 +249,13 @@ handle({update, {update, Incarnation, _, _, _} = Update}, {State, _, Recent, _},
         resync ->
             {nothing([{resync, Incarnation}], State), Peer}
     end;
+handle({has, Incarnation, Sequence}, {State, _, _, _}, _Now, #{inbox := Inbox} = Peer) when is_integer(Sequence) ->
+    case Inbox of
+        #{Incarnation := Last} when Last >= Sequence ->
+            {nothing([{acknowledge, {acknowledge, Incarnation, Sequence}}], State), Peer};
+        #{} ->
+            {nothing([{resync, Incarnation}], State), Peer}
+    end;
 handle({acknowledge, Acknowledgement}, {State, _, _, _}, _Now, Peer) ->
     {nothing([], State), acknowledged(Acknowledgement, Peer)};
 handle({resync, Incarnation}, {State, _, _, _}, Now, #{outbox := #{incarnation := Incarnation}} = Peer) ->
@@ -282,12 +298,16 @@ load(State) ->
 acknowledged({acknowledge, _, Sequence} = Acknowledgement, #{outbox := Outbox, sent := Sent} = Peer) ->
     case muster_crdt_channel:acknowledge(Acknowledgement, Outbox) of
         Outbox ->
-            Peer;
+            Peer#{confirmed := is_of(Acknowledgement, Outbox) orelse maps:get(confirmed, Peer)};
         #{base := {Sequence, _}} = Based ->
             {_, Version} = lists:keyfind(Sequence, 1, Sent),
             Later = [Entry || {S, _} = Entry <- Sent, S > Sequence],
-            Peer#{outbox := Based, based := true, sent := Later, acknowledged := Version, waiting := none}
+            Known = Peer#{outbox := Based, based := true, confirmed := true, sent := Later},
+            Known#{acknowledged := Version, waiting := none}
     end.
+
+is_of({acknowledge, Incarnation, Sequence}, #{incarnation := Incarnation, base := {Base, _}}) -> Sequence =:= Base;
+is_of(_, _) -> false.
 
 %%% Sessions
 

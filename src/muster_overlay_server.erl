@@ -318,8 +318,9 @@ body({got, Reference, Sequence}, Id, _Now, #state{streams = Streams} = S) when i
 body(Body, Id, Now, #state{peers = Peers, overlay = Overlay, version = Version, recent = Recent} = S) ->
     Peer = muster_overlay_roster:protocol(Id, Peers),
     Loading = is_loading(Now, S),
+    Busy = Loading orelse is_busy(Body, Id, Now, Peers),
     {#{send := Bodies, state := New, keys := Keys} = Outcome, Protocol} =
-        muster_overlay_peer:handle(Body, {Overlay, Version, Recent, Loading orelse is_busy(Body, Id, Now, Peers)}, Now, Peer),
+        muster_overlay_peer:handle(Body, {Overlay, Version, Recent, Busy}, Now, Peer),
     S1 = adopted(Keys, New, S#state{recent = maps:get(recent, Outcome, Recent)}),
     S2 = send_all(Id, Bodies, with_protocol(Id, Protocol, S1)),
     case Outcome of

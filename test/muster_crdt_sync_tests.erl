@@ -191,7 +191,9 @@ answer(To, From, Message, #{peers := Peers} = State) ->
                 {reply, Reply, Kept} ->
                     post(From, To, {reply, Reply, Pinned}, State#{peers := Peers#{{To, Id} := {Kept, StarterValue}}});
                 {merge, Theirs, Reply, Kept} ->
-                    true = StarterValue =:= unknown orelse is_within(Theirs, muster_lww_map:merge(StarterValue, Pinned)),
+                    true =
+                        StarterValue =:= unknown orelse
+                            is_within(Theirs, muster_lww_map:merge(StarterValue, Pinned)),
                     Merged = muster_lww_map:merge(value(To, State), Theirs),
                     Next = set(To, Merged, State#{peers := Peers#{{To, Id} := {Kept, StarterValue}}}),
                     post(From, To, {reply, Reply, Pinned}, Next)
