@@ -2,6 +2,7 @@ defmodule Muster.MistakesTest do
   # What a newcomer does wrong gets an answer at once, which says what; in a VM without distribution.
   use ExUnit.Case
   import ExUnit.CaptureLog
+  alias Raxol.Swarm.CRDT.{LWWMap, LWWRegister, ORSet}
   alias Raxol.Swarm.{CommsManager, Discovery, NodeMonitor, Topology}
 
   test "an option's name or value that is wrong is named, with what is expected" do
@@ -40,6 +41,26 @@ defmodule Muster.MistakesTest do
     end
 
     assert_raise ErlangError, fn -> Topology.get_role(Topology, "app@host") end
+  end
+
+  test "what is no set, register or map is said to be none, by its place" do
+    set = ORSet.new()
+    register = LWWRegister.new(1)
+    map = LWWMap.new()
+
+    for {function, place, type} <- [
+          {fn -> ORSet.add([], 1) end, 1, "an OR-Set"},
+          {fn -> ORSet.member?(%{}, 1) end, 1, "an OR-Set"},
+          {fn -> ORSet.merge(set, [1]) end, 2, "an OR-Set"},
+          {fn -> ORSet.merge(register, set) end, 1, "an OR-Set"},
+          {fn -> LWWRegister.value("text") end, 1, "an LWW register"},
+          {fn -> LWWRegister.merge(register, "text") end, 2, "an LWW register"},
+          {fn -> LWWMap.put(%{}, :key, 1) end, 1, "an LWW map"},
+          {fn -> LWWMap.merge(map, %{}) end, 2, "an LWW map"}
+        ] do
+      place = if place == 1, do: "1st", else: "2nd"
+      assert_raise ArgumentError, ~r/\* #{place} argument: expected #{type}\n/, function
+    end
   end
 
   test "who forgot to give the node a name is told" do
