@@ -155,7 +155,7 @@ send_msg(Node, Message, Priority) ->
 %% is `normal' or `low'. `{error, queue_full}': the link is busy and too much waits for it.
 -spec send_msg(server(), node(), term(), priority()) -> ok | {error, disconnected | queue_full}.
 send_msg(Server, Node, Message, Priority) ->
-    muster_options:argument(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
+    check(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
     case send(Server, {?RECEIVER, Node}, {swarm_msg, Message}, Priority) of
         {error, dropped} -> ok;
         Result -> Result
@@ -167,7 +167,7 @@ send_msg(Server, Node, Message, Priority) ->
 -spec route(server(), {RegisteredName :: atom(), node()}, term(), priority()) ->
     ok | {error, disconnected | queue_full | dropped | no_manager}.
 route(Server, To, Message, Priority) ->
-    muster_options:argument(to, To, fun is_process_name/1, <<"{RegisteredName, Node}">>),
+    check(to, To, fun is_process_name/1, <<"{RegisteredName, Node}">>),
     try
         send(Server, To, Message, Priority)
     catch
@@ -175,7 +175,7 @@ route(Server, To, Message, Priority) ->
     end.
 
 send(Server, To, Message, Priority) ->
-    muster_options:argument(priority, Priority, fun is_priority/1, <<"critical, high, normal or low">>),
+    check(priority, Priority, fun is_priority/1, <<"critical, high, normal or low">>),
     gen_server:call(Server, {send, To, Message, Priority}, infinity).
 
 %%% Links
@@ -188,7 +188,7 @@ get_link_quality(Node) ->
 %% @doc How good the link to a node is; `disconnected' also for a node that nobody knows.
 -spec get_link_quality(server(), node()) -> quality().
 get_link_quality(Server, Node) ->
-    muster_options:argument(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
+    check(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
     gen_server:call(Server, {quality, Node}).
 
 %% @equiv get_all_links(muster_comms)
@@ -212,7 +212,7 @@ update_link(Node, RttMs) ->
 %% BEAM is not connected to, the next message makes it try.
 -spec update_link(server(), node(), number()) -> ok.
 update_link(Server, Node, RttMs) ->
-    muster_options:argument(rtt_ms, RttMs, fun is_rtt/1, <<"a number of milliseconds, 0 or more">>),
+    check(rtt_ms, RttMs, fun is_rtt/1, <<"a number of milliseconds, 0 or more">>),
     by_hand(Server, Node, muster_comms_link:classify(RttMs)).
 
 %% @equiv mark_disconnected(muster_comms, Node)
@@ -227,7 +227,7 @@ mark_disconnected(Server, Node) ->
     by_hand(Server, Node, disconnected).
 
 by_hand(Server, Node, Quality) ->
-    muster_options:argument(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
+    check(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
     gen_server:call(Server, {by_hand, Node, Quality}).
 
 %% @equiv stats(muster_comms)
@@ -273,6 +273,12 @@ with_inbox(Server, Call) ->
     end.
 
 %%% Arguments
+
+%% What is wrong raises an error: a typing mistake in a priority must not go unnoticed by those who
+%% do not look at results.
+check(Name, Value, Test, Expected) ->
+    Test(Value) orelse error({invalid_argument, Name, Value, Expected}),
+    ok.
 
 is_node_name(Node) -> muster_leader_options:is_node(Node).
 

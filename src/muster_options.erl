@@ -3,7 +3,7 @@
 %% that every wrong option is reported the same way: its name, its value, what is expected.
 -module(muster_options).
 
--export([check/2, pairs/1, integer/3, one_of/2, argument/4, node_argument/1]).
+-export([check/2, pairs/1, integer/3, one_of/2]).
 
 -export_type([table/0, invalid/0]).
 
@@ -65,18 +65,6 @@ integer(Default, {Min, Max}, Unit) ->
 one_of(Default, Atoms) ->
     {Default, fun(V) -> lists:member(V, Atoms) end,
         text("~ts", [lists:join(" or ", [atom_to_list(A) || A <- Atoms])])}.
-
-%% A wrong argument raises an error: a typing mistake must not go unnoticed by those who do not look
-%% at results.
--spec argument(atom(), term(), fun((term()) -> boolean()), binary()) -> ok.
-argument(Name, Value, Test, Expected) ->
-    Test(Value) orelse error({invalid_argument, Name, Value, Expected}),
-    ok.
-
-%% Of a node that need not be there. A text is the usual mistake.
--spec node_argument(term()) -> ok.
-node_argument(Node) ->
-    argument(node, Node, fun erlang:is_atom/1, <<"a node's name, as an atom">>).
 
 text(Format, Arguments) ->
     unicode:characters_to_binary(io_lib:format(Format, Arguments)).

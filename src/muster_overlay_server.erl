@@ -87,6 +87,7 @@ schedule(sync, #state{options = #{sync_interval_ms := Ms}}) ->
 
 %% @private
 handle_continue(watch_nodes, S) ->
+    erlang:send_after(2 * ?SUBSCRIBE_MS, self(), say_if_alone),
     {noreply, tick(watch_nodes(S))}.
 
 %% @private
@@ -192,6 +193,9 @@ handle_info({nodeup, Node}, S) ->
     {noreply, node_is(true, Node, S)};
 handle_info({nodedown, Node}, S) ->
     {noreply, answer_waiters(node_is(false, Node, S))};
+handle_info(say_if_alone, S) ->
+    say_if_alone(S),
+    {noreply, S};
 handle_info(watch_nodes, S) ->
     {noreply, watch_nodes(S)};
 handle_info({'DOWN', Monitor, process, _, _}, #state{node_monitor = Monitor} = S) ->
@@ -483,6 +487,17 @@ watch_nodes(#state{options = #{node_monitor := Server}} = S) ->
             erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
             S
     end.
+
+%% The usual cause is that nobody thought of it; a supervisor that starts one later has done so by now.
+say_if_alone(#state{name = Name, peers = Peers, node_monitor = undefined, options = #{node_monitor := Server}}) when
+    Server =/= none
+->
+    _ = muster_overlay_roster:ids(Peers) =:= [] andalso
+        ?LOG_NOTICE("overlay ~tp: shares with nobody: no node monitor ~tp runs here, and no peers are given",
+            [Name, Server], ?LOG_META),
+    ok;
+say_if_alone(_) ->
+    ok.
 
 monitored(#state{node_monitor = undefined} = S) -> S;
 monitored(S) -> listed(nodes(), monitored, S).
