@@ -62,8 +62,12 @@ defmodule Muster.MistakesTest do
   end
 
   test "who forgot to give the node a name is told" do
-    log = capture_log(fn -> start_supervised!({Discovery, name: :nameless, strategy: :gossip}) end)
-    assert log =~ "muster_discovery waits: this node is not distributed: it has no name yet (-name"
+    log =
+      capture_log(fn -> start_supervised!({Discovery, name: :nameless, strategy: :gossip}) end)
+
+    assert log =~
+             "muster_discovery waits: this node is not distributed: it has no name yet (-name"
+
     log = capture_log(fn -> start_supervised!({Topology, name: :duo, quorum_size: 2}) end)
     assert log =~ ":duo: no commander, for quorum_size is 2 and this node is alone"
     log = capture_log(fn -> start_supervised!({Topology, name: :solo, quorum_size: 1}) end)
@@ -73,7 +77,9 @@ defmodule Muster.MistakesTest do
   test "an overlay that has nobody to share with, for want of a node monitor, says so" do
     logged()
     start_supervised!({TacticalOverlay, name: :lonely, node_monitor: :no_monitor})
-    assert_receive {:logged, "overlay lonely: shares with nobody: no node monitor no_monitor" <> _},
+
+    assert_receive {:logged,
+                    "overlay lonely: shares with nobody: no node monitor no_monitor" <> _},
                    15_000
   end
 
@@ -85,7 +91,9 @@ defmodule Muster.MistakesTest do
       # As with one of another platform, it ends before it has begun.
       restart(fn -> Application.put_env(:muster, :cnode_path, "/bin/false") end)
       assert_receive {:logged, "muster's C node exited with status 1 before " <> rest}, 15_000
-      assert rest == "it said a word (does `/bin/false --version' run here?); it will be restarted"
+
+      assert rest ==
+               "it said a word (does `/bin/false --version' run here?); it will be restarted"
     end)
   end
 
