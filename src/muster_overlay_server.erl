@@ -189,13 +189,13 @@ handle_info({swarm_event, {node_up, Node}}, S) ->
     {noreply, listed([Node], monitored, S)};
 handle_info({swarm_event, _}, S) ->
     {noreply, S};
+handle_info(say_if_alone, S) ->
+    say_if_alone(S),
+    {noreply, S};
 handle_info({nodeup, Node}, S) ->
     {noreply, node_is(true, Node, S)};
 handle_info({nodedown, Node}, S) ->
     {noreply, answer_waiters(node_is(false, Node, S))};
-handle_info(say_if_alone, S) ->
-    say_if_alone(S),
-    {noreply, S};
 handle_info(watch_nodes, S) ->
     {noreply, watch_nodes(S)};
 handle_info({'DOWN', Monitor, process, _, _}, #state{node_monitor = Monitor} = S) ->
