@@ -217,14 +217,21 @@ restart_later(#state{backoff = Backoff} = S) ->
 went_down(_Reason, #state{phase = down} = S) ->
     S;
 went_down(Reason, S) ->
-    ?LOG_WARNING("muster's C node ~ts; it will be restarted", [in_words(Reason)], ?LOG_META),
+    ?LOG_WARNING("muster's C node ~ts; it will be restarted", [in_words(Reason, S)], ?LOG_META),
     leave_phase(down, Reason, S).
 
-in_words({exited, Status}) when is_integer(Status) ->
+in_words({exited, Status}, #state{phase = starting, options = Options}) when is_integer(Status) ->
+    Path =
+        case muster_cnode_program:executable(Options) of
+            {ok, Program} -> Program;
+            {error, Why} -> Why
+        end,
+    io_lib:format("exited with status ~b before it said a word (does `~ts --version' run here?)", [Status, Path]);
+in_words({exited, Status}, _) when is_integer(Status) ->
     io_lib:format("exited with status ~b", [Status]);
-in_words(hung) ->
+in_words(hung, _) ->
     "sent no heartbeats and was killed";
-in_words(Reason) ->
+in_words(Reason, _) ->
     io_lib:format("is gone (~0tp)", [Reason]).
 
 leave_phase(Phase, Reason, #state{phase = Was, generation = Generation} = S) ->

@@ -74,7 +74,14 @@ init(#{name := Name, topologies := Specs, telemetry_prefix := Prefix} = Options)
         fun(N, T) -> muster_connector:topology(Connector, N, muster_discovery_topology:spec(mfas, T)) end,
         Topologies
     ),
-    {ok, warn_missing(attach(S))}.
+    {ok, say_if_nameless(warn_missing(attach(S)))}.
+
+%% A node may get its name later; most often it was forgotten.
+say_if_nameless(#state{topologies = Topologies} = S) ->
+    NeedsName = fun(#topology{state = State} = T) -> State =:= pending andalso maps:get(beam, fact(T)) end,
+    _ = not is_alive() andalso lists:any(NeedsName, maps:values(Topologies)) andalso
+        ?LOG_NOTICE("muster_discovery waits: ~ts", [muster_discovery_health:in_words(nameless)], ?LOG_META),
+    S.
 
 start_foreign([]) ->
     ok;
@@ -398,7 +405,7 @@ complain({peer, Name, State, Text}, #state{complaints = Complaints} = S) ->
     Told = is_map_key({Name, State}, Complaints) orelse map_size(Complaints) >= ?COMPLAINTS_MAX,
     case is_refusal(State) andalso not Told of
         true ->
-            ?LOG_WARNING("muster_discovery: ~ts is not connected: ~ts ~ts", [Name, State, Text],
+            ?LOG_WARNING("muster_discovery: ~ts is not connected: ~ts: ~ts", [Name, State, Text],
                 ?LOG_META),
             S#state{complaints = Complaints#{{Name, State} => true}};
         false ->

@@ -110,6 +110,8 @@ get_health(Node) ->
 %% node that does not answer within a second is left out of it.
 -spec get_health(server(), node()) -> {ok, health()} | {error, unknown}.
 get_health(Server, Node) ->
+    Good = [{2, is_atom(Node), <<"a node's name, as an atom">>}],
+    ok = muster_arguments:check({?MODULE, get_health, [Server, Node]}, Good),
     gen_server:call(Server, {health, Node}).
 
 %% @equiv list_healthy(muster_node_monitor)

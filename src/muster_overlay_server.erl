@@ -79,6 +79,7 @@ scheduled(#state{options = #{sync_interval_ms := Ms}} = S) ->
 
 %% @private
 handle_continue(watch_nodes, S) ->
+    erlang:send_after(2 * ?SUBSCRIBE_MS, self(), say_if_alone),
     {noreply, tick(watch_nodes(S))}.
 
 %% @private
@@ -178,6 +179,9 @@ handle_info({await_sync_timeout, From}, #state{waiters = Waiters} = S) ->
 handle_info({swarm_event, {node_up, Node}}, S) when is_atom(Node) ->
     {noreply, listed([Node], monitored, S)};
 handle_info({swarm_event, _}, S) ->
+    {noreply, S};
+handle_info(say_if_alone, S) ->
+    say_if_alone(S),
     {noreply, S};
 handle_info({nodeup, Node}, S) ->
     {noreply, node_is(true, Node, S)};
@@ -501,6 +505,17 @@ watch_nodes(#state{options = #{node_monitor := Server}} = S) ->
             erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
             S
     end.
+
+%% The usual cause is that nobody thought of it; a supervisor that starts one later has done so by now.
+say_if_alone(#state{name = Name, peers = Peers, node_monitor = undefined, options = #{node_monitor := Server}}) when
+    Server =/= none
+->
+    _ = muster_overlay_roster:ids(Peers) =:= [] andalso
+        ?LOG_NOTICE("overlay ~tp: shares with nobody: no node monitor ~tp runs here, and no peers are given",
+            [Name, Server], ?LOG_META),
+    ok;
+say_if_alone(_) ->
+    ok.
 
 monitored(#state{node_monitor = undefined} = S) -> S;
 monitored(S) -> listed(nodes(), monitored, S).

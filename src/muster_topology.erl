@@ -133,6 +133,7 @@ get_role(Server) ->
 %% @doc A member's role.
 -spec get_role(server(), node()) -> {ok, role()} | {error, unknown_node}.
 get_role(Server, Node) ->
+    ok = check_node(get_role, [Server, Node]),
     case lists:keyfind(Node, 1, list_nodes(Server)) of
         {Node, Role} -> {ok, Role};
         false -> {error, unknown_node}
@@ -195,6 +196,7 @@ promote(Node, Role) ->
 %% other role the commander gives its command away.
 -spec promote(server(), node(), role()) -> ok | {error, error()}.
 promote(Server, Node, Role) ->
+    ok = check_node(promote, [Server, Node, Role]),
     gen_server:call(Server, {promote, Node, Role}, 15000).
 
 %% @equiv request_role(muster_topology, Role)
@@ -216,6 +218,7 @@ node_joined(Node) ->
 %% by hand.
 -spec node_joined(server(), node()) -> ok.
 node_joined(Server, Node) ->
+    ok = check_node(node_joined, [Server, Node]),
     gen_server:cast(Server, {node_joined, Node}).
 
 %% @equiv node_left(muster_topology, Node)
@@ -227,7 +230,11 @@ node_left(Node) ->
 %% there is an election.
 -spec node_left(server(), node()) -> ok.
 node_left(Server, Node) ->
+    ok = check_node(node_left, [Server, Node]),
     gen_server:cast(Server, {node_left, Node}).
+
+check_node(Function, [_, Node | _] = Arguments) ->
+    muster_arguments:check({?MODULE, Function, Arguments}, [{2, is_atom(Node), <<"a node's name, as an atom">>}]).
 
 %%% Events
 

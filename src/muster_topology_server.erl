@@ -135,9 +135,23 @@ handle_info(_, S) ->
 %% On a BEAM without a name, and for a member that is not this node, there is nothing to wait for.
 enter(#state{self = Self} = S) ->
     case is_alive() andalso Self =:= node() of
-        true -> S#state{group = muster_election_group:new(S#state.key, start_argument(S))};
-        false -> alone(S)
+        true ->
+            S#state{group = muster_election_group:new(S#state.key, start_argument(S))};
+        false ->
+            say_why(is_alive(), S),
+            alone(S)
     end.
+
+%% Others can join only where this node has a name.
+say_why(false, #state{options = #{quorum_size := Quorum, name := Name}}) when Quorum > 1 ->
+    ?LOG_NOTICE(
+        "~0tp: no commander, for quorum_size is ~b and this node is alone: it is not distributed "
+        "(-name, -sname)",
+        [Name, Quorum],
+        ?LOG_META
+    );
+say_why(_, _) ->
+    ok.
 
 start_argument(#state{options = #{cnode := Timings, quorum_size := Quorum}}) ->
     Started = erlang:system_info(start_time),

@@ -15,7 +15,7 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
         snprintf(out, size, "a binary of 1 to %lld bytes", (long long)arg->max);
         break;
     case MUSTER_ARG_NODE:
-        snprintf(out, size, "a node name as a binary, such as <<\"app@host\">>");
+        snprintf(out, size, "a node's name, such as <<\"app@host\">>");
         break;
     case MUSTER_ARG_ATOM:
         snprintf(out, size, "an atom");
@@ -28,7 +28,7 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
         break;
     }
     case MUSTER_ARG_NODES:
-        snprintf(out, size, "a list of at most %d node names as binaries", MUSTER_NAME_LIST_MAX);
+        snprintf(out, size, "a list of at most %d nodes' names", MUSTER_NAME_LIST_MAX);
         break;
     case MUSTER_ARG_BINARIES:
         snprintf(out, size, "a list of at most %d binaries of 1 to %lld bytes",

@@ -137,7 +137,7 @@ static void lists_of_nodes(void **state) {
         assert_int_equal(read_map(&w, &t, 0), good ? 0 : MUSTER_E_INVALID);
         assert_int_equal(t.nodes.count, good ? 2 : 1);
         if (!good) {
-            assert_problem("option nodes: <<\"no name\">> is not a node name as a binary");
+            assert_problem("option nodes: <<\"no name\">> is not a node's name");
         }
         muster_name_list_close(&t.nodes);
     }
