@@ -78,8 +78,9 @@ init(#{name := Name, topologies := Specs, telemetry_prefix := Prefix} = Options)
 
 %% A node may get its name later; most often it was forgotten.
 say_if_nameless(#state{topologies = Topologies} = S) ->
-    NeedsName = fun(#topology{state = State} = T) -> State =:= pending andalso maps:get(beam, fact(T)) end,
-    _ = not is_alive() andalso lists:any(NeedsName, maps:values(Topologies)) andalso
+    Facts = [muster_discovery_topology:facts(T) || T <- maps:values(Topologies)],
+    NeedsName = [pending || #{state := pending, beam := true} <- Facts],
+    _ = not is_alive() andalso NeedsName =/= [] andalso
         ?LOG_NOTICE("muster_discovery waits: ~ts", [muster_discovery_health:in_words(nameless)], ?LOG_META),
     S.
 
