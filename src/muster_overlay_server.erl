@@ -594,6 +594,7 @@ status(#state{options = #{node_id := Self}, counts = Counts, version = Version} 
         entities => maps:get(entity, Counts),
         waypoints => maps:get(waypoint, Counts),
         annotations => maps:get(annotation, Counts),
+        digest => muster_overlay_state:digest(S#state.overlay),
         loading => is_loading(Now, S),
         peers => muster_overlay_roster:status(Version, S#state.name, Now, S#state.peers)
     }.

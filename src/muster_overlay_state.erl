@@ -11,7 +11,7 @@
 -module(muster_overlay_state).
 
 -export([new/0, put/4, remove/2, find/2, size/1, decode/1, join/2, merge/2, check/1]).
--export([is_same/2, touched/3, changes/3, apply_to_counts/2, counts/1]).
+-export([is_same/2, digest/1, touched/3, changes/3, apply_to_counts/2, counts/1]).
 -export([missing/2, paths/1, piece/2, read/3]).
 -export_type([state/0, kind/0, key/0, encoded/0, change/0, counts/0]).
 
@@ -90,6 +90,11 @@ is_same(#{root := A, context := Context}, #{root := B, context := Context}) ->
     muster_trie:sum(A) =:= muster_trie:sum(B) andalso muster_trie:size(A) =:= muster_trie:size(B);
 is_same(_, _) ->
     false.
+
+%% The same for states that hold and have seen the same, wherever they are.
+-spec digest(state()) -> non_neg_integer().
+digest(#{root := Root, context := Context}) ->
+    erlang:phash2({muster_trie:tally({node, Root}), muster_causal:hash(Context)}, 1 bsl 32).
 
 %% The net changes of these keys between two states.
 -spec changes([key()], Old :: state(), New :: state()) -> [change()].
