@@ -21,7 +21,7 @@
 -type send() :: fun((Sequence :: pos_integer(), chunk()) -> term()).
 
 -define(CHUNK_BYTES, 60000).
--define(CHUNK_ENTRIES, 512).
+-define(CHUNK_ENTRIES, 400).
 -define(WINDOW, 8).
 -define(REPEAT_MS, 500).
 -define(GIVE_UP_MS, 15000).

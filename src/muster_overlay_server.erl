@@ -164,8 +164,8 @@ handle_info({streamed, Id, Bytes, IsSent}, S) ->
 handle_info(sync, S) ->
     schedule(sync, S),
     {noreply, answer_waiters(tick(flush(S)))};
-handle_info({stored, Writer}, #state{store = Store} = S) when Store =/= none ->
-    {noreply, S#state{store = muster_overlay_store:stored(Writer, Store)}};
+handle_info({stored, Writer, Records}, #state{store = Store} = S) when Store =/= none ->
+    {noreply, S#state{store = muster_overlay_store:stored(Writer, Records, Store)}};
 handle_info(reopen_store, #state{store = none} = S) ->
     {noreply, reopened(S)};
 handle_info({'EXIT', _, normal}, S) ->
@@ -243,6 +243,12 @@ kept(N, #state{store = Store} = S) ->
         true -> flush(S#state{store = Changed});
         false -> S#state{store = Changed}
     end.
+
+%% What a stream brought is written as it came.
+appended(_Delta, _Old, #state{store = none} = S) ->
+    S;
+appended(Delta, Old, #state{store = Store, overlay = New} = S) ->
+    S#state{store = muster_overlay_store:append(Delta, Old, New, Store)}.
 
 flush(#state{store = none} = S) ->
     S;
@@ -422,8 +428,9 @@ take_chunk(S) ->
 taken({begin_load, Theirs}, #state{load = Load} = S) when is_map(Theirs) ->
     S#state{load = Load#load{theirs = Theirs}};
 taken({part, _, _} = Part, #state{load = #load{theirs = Theirs}, overlay = Overlay} = S) ->
-    {ok, New} = muster_overlay_state:join(muster_overlay_load:delta(Part, Theirs, Overlay), Overlay),
-    adopted(touched(Part, Overlay), New, S);
+    Delta = muster_overlay_load:delta(Part, Theirs, Overlay),
+    {ok, New} = muster_overlay_state:join(Delta, Overlay),
+    appended(Delta, Overlay, adopted(touched(Part, Overlay), New, S));
 taken(end_load, #state{load = #load{from = Id, started = Started}, overlay = Overlay} = S) ->
     Now = now_ms(),
     muster_telemetry:execute(
