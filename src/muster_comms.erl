@@ -36,7 +36,8 @@
     start_link/0, start_link/1, start_link/2,
     child_spec/1,
     send_msg/2, send_msg/3, send_msg/4,
-    route/4,
+    route/4, route/5,
+    request_route/4,
     get_link_quality/1, get_link_quality/2,
     get_all_links/0, get_all_links/1,
     update_link/2, update_link/3,
@@ -156,27 +157,42 @@ send_msg(Node, Message, Priority) ->
 -spec send_msg(server(), node(), term(), priority()) -> ok | {error, disconnected | queue_full}.
 send_msg(Server, Node, Message, Priority) ->
     check(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
-    case send(Server, {?RECEIVER, Node}, {swarm_msg, Message}, Priority) of
+    case send(Server, {?RECEIVER, Node}, {swarm_msg, Message}, Priority, infinity) of
         {error, dropped} -> ok;
         Result -> Result
     end.
 
-%% @doc The same for any registered process, which gets the message as it is. For servers that build
-%% on it: what was dropped for its priority is told, `{error, dropped}', and a manager that is not
-%% there, or ends meanwhile, is `{error, no_manager}' instead of an exit.
+%% @equiv route(Server, To, Message, Priority, infinity)
 -spec route(server(), {RegisteredName :: atom(), node()}, term(), priority()) ->
     ok | {error, disconnected | queue_full | dropped | no_manager}.
 route(Server, To, Message, Priority) ->
+    route(Server, To, Message, Priority, infinity).
+
+%% @doc The same for any registered process, which gets the message as it is. For servers that build
+%% on it: what was dropped for its priority is told, `{error, dropped}', and a manager that is not
+%% there, ends meanwhile, or does not answer within so many milliseconds, is `{error, no_manager}'
+%% instead of an exit. One that hangs may still send the message later.
+-spec route(server(), {RegisteredName :: atom(), node()}, term(), priority(), timeout()) ->
+    ok | {error, disconnected | queue_full | dropped | no_manager}.
+route(Server, To, Message, Priority, Timeout) ->
     check(to, To, fun is_process_name/1, <<"{RegisteredName, Node}">>),
     try
-        send(Server, To, Message, Priority)
+        send(Server, To, Message, Priority, Timeout)
     catch
         exit:_ -> {error, no_manager}
     end.
 
-send(Server, To, Message, Priority) ->
+%% @doc The same for a server that must not wait: the result comes as a message, for
+%% `gen_server:check_response/2'.
+-spec request_route(server(), {RegisteredName :: atom(), node()}, term(), priority()) -> gen_server:request_id().
+request_route(Server, To, Message, Priority) ->
+    check(to, To, fun is_process_name/1, <<"{RegisteredName, Node}">>),
     check(priority, Priority, fun is_priority/1, <<"critical, high, normal or low">>),
-    gen_server:call(Server, {send, To, Message, Priority}, infinity).
+    gen_server:send_request(Server, {send, To, Message, Priority}).
+
+send(Server, To, Message, Priority, Timeout) ->
+    check(priority, Priority, fun is_priority/1, <<"critical, high, normal or low">>),
+    gen_server:call(Server, {send, To, Message, Priority}, Timeout).
 
 %%% Links
 

@@ -367,10 +367,10 @@ await_sync(Server) ->
 %% for at most so many milliseconds, after which those that have not are named. A peer is live if its node is connected
 %% and its overlay was heard of since.
 -spec await_sync(server(), timeout()) -> ok | {error, {timeout, [peer()]}}.
-await_sync(Server, Timeout) when Timeout =:= infinity; is_integer(Timeout), Timeout >= 0 ->
+await_sync(Server, Timeout) when Timeout =:= infinity; is_integer(Timeout), Timeout >= 0, Timeout =< 16#ffffffff ->
     gen_server:call(Server, {await_sync, Timeout}, infinity);
 await_sync(Server, Timeout) ->
-    bad_argument([Server, Timeout], #{2 => <<"expected milliseconds or infinity">>}).
+    bad_argument([Server, Timeout], #{2 => <<"expected milliseconds, up to 4294967295, or infinity">>}).
 
 %% @equiv status(muster_overlay)
 -spec status() -> status().

@@ -4,7 +4,7 @@
 -module(muster_overlay_roster).
 
 -export([canonical/1, identify/2, shown/2]).
--export([new/0, add/5, list/3, unlist/2, remove/2, is_known/2, ids/1, listed/2]).
+-export([new/0, add/5, list/3, unlist/2, remove/2, is_known/2, strangers/1, ids/1, listed/2]).
 -export([protocol/2, any_other/3, set_protocol/3, addresses/2, standing/3, node_is/4]).
 -export([heard/5, sent/4, refused/2]).
 -export([behind/3, status/4]).
@@ -87,6 +87,11 @@ remove(Id, Roster) ->
 is_known(Id, Roster) ->
     is_map_key(Id, Roster).
 
+%% How many are known only because they have spoken.
+-spec strangers(roster()) -> non_neg_integer().
+strangers(Roster) ->
+    length([no || #peer{listed = no} <- maps:values(Roster)]).
+
 -spec ids(roster()) -> [id()].
 ids(Roster) ->
     maps:keys(Roster).
@@ -114,12 +119,14 @@ addresses(Id, Roster) ->
     #{Id := #peer{addresses = Addresses}} = Roster,
     Addresses.
 
-%% `active': there is to be talked to; `answered' only; or away for how long, and whether it is to be
-%% kept then.
--spec standing(id(), Now :: integer(), roster()) -> active | answered | {away, Ms :: integer(), listing()}.
+%% `active': there is to be talked to; `answered' only, and silent for how long; or away for how long, and
+%% whether it is to be kept then.
+-spec standing(id(), Now :: integer(), roster()) ->
+    active | {answered, Ms :: integer()} | {away, Ms :: integer(), listing()}.
 standing(Id, Now, Roster) ->
     case Roster of
-        #{Id := #peer{up = true, listed = no}} -> answered;
+        #{Id := #peer{up = true, listed = no, heard = never, since = Since}} -> {answered, Now - Since};
+        #{Id := #peer{up = true, listed = no, heard = Heard}} -> {answered, Now - Heard};
         #{Id := #peer{up = true}} -> active;
         #{Id := #peer{since = Since, listed = Listed}} -> {away, Now - Since, Listed}
     end.

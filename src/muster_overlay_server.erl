@@ -13,24 +13,12 @@
 -define(SUBSCRIBE_MS, 1000).
 %% So long the base of a peer that is away is kept.
 -define(AWAY_MS, 300000).
-%% Without a chunk for so long a load has failed.
--define(LOAD_MS, 5000).
+%% Peers that nobody has listed, and that are answered.
+-define(STRANGERS, 1000).
 -define(LOG_EVERY_MS, 1000).
 %% After a failure of the disk.
 -define(REOPEN_MS, 5000).
 -define(LOG_META, #{domain => [muster]}).
-%% A stream that comes in, from one peer at a time.
--record(load, {
-    from :: muster_overlay_roster:id(),
-    reference :: reference(),
-    next = 1 :: pos_integer(),
-    %% What the sender has seen.
-    theirs = muster_causal:new() :: muster_causal:context(),
-    started :: integer(),
-    heard :: integer(),
-    %% Chunks that came and are still to be taken in.
-    chunks = queue:new() :: queue:queue({Sequence :: pos_integer(), muster_overlay_load:chunk()})
-}).
 
 -record(state, {
     options :: #{atom() => term()},
@@ -41,11 +29,14 @@
     counts :: muster_overlay_state:counts(),
     recent = muster_crdt_recent:new(muster_overlay_state:new()) :: muster_crdt_recent:recent(),
     peers = muster_overlay_roster:new() :: muster_overlay_roster:roster(),
-    load = none :: none | #load{},
+    carrier :: muster_overlay_carrier:carrier(),
+    %% A stream that comes in.
+    load = none :: none | muster_overlay_intake:intake(),
     %% Streams that go out, by their processes' monitors.
     streams = #{} :: #{reference() => {muster_overlay_roster:id(), Reference :: term(), pid()}},
     %% States that are being read.
     pins = #{} :: #{reference() => muster_overlay_state:state()},
+    sync :: reference() | undefined,
     waiters = [] :: [{gen_server:from(), Version :: non_neg_integer(), Timer :: reference()}],
     node_monitor :: reference() | undefined,
     store = none :: none | muster_overlay_store:store(),
@@ -57,10 +48,12 @@
 init(#{name := Name, peers := Peers} = Options) ->
     process_flag(trap_exit, true),
     ok = net_kernel:monitor_nodes(true),
-    case restored(#state{options = Options, name = muster_overlay_roster:canonical(Name), counts = #{}}) of
+    Carrier = muster_overlay_carrier:new(Options),
+    S0 = #state{options = Options, name = muster_overlay_roster:canonical(Name), carrier = Carrier, counts = #{}},
+    case restored(S0) of
         {ok, #state{overlay = Overlay} = S} ->
-            schedule(sync, S),
-            {ok, listed(Peers, given, S#state{counts = muster_overlay_state:counts(Overlay)}), {continue, watch_nodes}};
+            Counted = S#state{counts = muster_overlay_state:counts(Overlay)},
+            {ok, listed(Peers, given, scheduled(Counted)), {continue, watch_nodes}};
         {error, Reason} ->
             {stop, Reason}
     end.
@@ -82,15 +75,15 @@ stored_in(Base, #state{options = #{data_dir := Directory}, overlay = Overlay} = 
         {error, Reason} -> {error, {data_dir, Directory, Reason}}
     end.
 
-schedule(sync, #state{options = #{sync_interval_ms := Ms}}) ->
-    erlang:send_after(Ms, self(), sync).
+scheduled(#state{options = #{sync_interval_ms := Ms}} = S) ->
+    S#state{sync = erlang:start_timer(Ms, self(), sync)}.
 
 %% @private
 handle_continue(watch_nodes, S) ->
     {noreply, tick(watch_nodes(S))}.
 
 %% @private
-handle_call({put, Key, Data}, _From, #state{options = #{node_id := Self}, overlay = Overlay} = S) ->
+handle_call({put, Key, Data}, _From, #state{options = #{node_id := Self}, overlay = Overlay} = S) when is_map(Data) ->
     {Change, New} = muster_overlay_state:put(Key, own(Key, Data, Self), Self, Overlay),
     {reply, ok, changed([Change], New, S)};
 handle_call({remove, Key}, _From, #state{overlay = Overlay} = S) ->
@@ -148,7 +141,7 @@ own(_, Data, _) ->
     Data.
 
 %% @private
-handle_cast({release, Pin}, #state{pins = Pins} = S) ->
+handle_cast({release, Pin}, #state{pins = Pins} = S) when is_map_key(Pin, Pins) ->
     erlang:demonitor(Pin, [flush]),
     {noreply, S#state{pins = maps:remove(Pin, Pins)}};
 handle_cast(_, S) ->
@@ -159,11 +152,10 @@ handle_info({muster_overlay, ?VERSION, {Name, Node} = From, Body}, S) when is_at
     {noreply, answer_waiters(message({muster_overlay_roster:canonical(Name), Node}, From, Body, S))};
 handle_info(take_chunk, S) ->
     {noreply, answer_waiters(take_chunk(S))};
-handle_info({streamed, Id, Bytes, IsSent}, S) ->
-    {noreply, S#state{peers = muster_overlay_roster:sent(Id, Bytes, IsSent, S#state.peers)}};
-handle_info(sync, S) ->
-    schedule(sync, S),
-    {noreply, answer_waiters(tick(flush(S)))};
+handle_info({streamed, Id, Bytes, Sent}, S) when is_integer(Bytes) ->
+    {noreply, counted(Sent, Id, Bytes, S)};
+handle_info({timeout, Timer, sync}, #state{sync = Timer} = S) ->
+    {noreply, answer_waiters(tick(flush(scheduled(S))))};
 handle_info({stored, Writer, Records}, #state{store = Store} = S) when Store =/= none ->
     {noreply, S#state{store = muster_overlay_store:stored(Writer, Records, Store)}};
 handle_info(reopen_store, #state{store = none} = S) ->
@@ -184,7 +176,7 @@ handle_info({await_sync_timeout, From}, #state{waiters = Waiters} = S) ->
         false ->
             {noreply, S}
     end;
-handle_info({swarm_event, {node_up, Node}}, S) ->
+handle_info({swarm_event, {node_up, Node}}, S) when is_atom(Node) ->
     {noreply, listed([Node], monitored, S)};
 handle_info({swarm_event, _}, S) ->
     {noreply, S};
@@ -192,7 +184,7 @@ handle_info({nodeup, Node}, S) ->
     {noreply, node_is(true, Node, S)};
 handle_info({nodedown, Node}, S) ->
     {noreply, answer_waiters(node_is(false, Node, S))};
-handle_info(watch_nodes, S) ->
+handle_info(watch_nodes, #state{node_monitor = undefined} = S) ->
     {noreply, watch_nodes(S)};
 handle_info({'DOWN', Monitor, process, _, _}, #state{node_monitor = Monitor} = S) ->
     erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
@@ -205,8 +197,13 @@ handle_info({'DOWN', Monitor, process, Pid, _}, #state{pins = Pins, streams = St
     }};
 handle_info(Message, S) when element(1, Message) =:= muster_overlay ->
     {noreply, refused(unknown, version, S)};
-handle_info(_, S) ->
-    {noreply, S}.
+handle_info(Message, #state{carrier = Carrier} = S) ->
+    case muster_overlay_carrier:answered(Message, Carrier) of
+        {Id, Bytes, IsSent, Left} ->
+            {noreply, S#state{carrier = Left, peers = muster_overlay_roster:sent(Id, Bytes, IsSent, S#state.peers)}};
+        none ->
+            {noreply, S}
+    end.
 
 forget(Monitor, Pid, Subscribers) ->
     case Subscribers of
@@ -283,14 +280,16 @@ adopted(Keys, New, #state{overlay = Old} = S) ->
         false ->
             Touched = muster_overlay_state:touched(Keys, Old, New),
             Changes = muster_overlay_state:changes(Touched, Old, New),
-            ok = muster_overlay_state:check(Changes),
+            ok = muster_overlay_state:check(Touched, New),
             changed(Changes, New, S)
     end.
 
 received(From, What, How, #state{overlay = Old} = S) ->
-    try How(What, Old) of
-        {ok, New} -> {ok, adopted(all, New, S)};
-        {error, gap} -> {{error, gap}, S}
+    try
+        case How(What, Old) of
+            {ok, New} -> {ok, adopted(all, New, S)};
+            {error, gap} -> {{error, gap}, S}
+        end
     catch
         error:Reason -> {{error, malformed}, refused(From, Reason, S)}
     end.
@@ -299,18 +298,27 @@ received(From, What, How, #state{overlay = Old} = S) ->
 
 message(Id, From, Body, S) ->
     Now = now_ms(),
-    #state{peers = Peers} = S1 = heard_of(Id, From, Now, S),
-    S2 = S1#state{peers = muster_overlay_roster:heard(Id, From, erlang:external_size(Body), Now, Peers)},
-    try
-        body(Body, Id, Now, S2)
-    catch
-        error:Reason -> refused(Id, Reason, S2)
+    case heard_of(Id, From, Now, S) of
+        {ok, #state{peers = Peers} = S1} ->
+            S2 = S1#state{peers = muster_overlay_roster:heard(Id, From, erlang:external_size(Body), Now, Peers)},
+            try
+                body(Body, Id, Now, S2)
+            catch
+                error:Reason -> refused(Id, Reason, S2)
+            end;
+        full ->
+            refused(Id, too_many_strangers, S)
     end.
 
 heard_of(Id, From, Now, #state{peers = Peers} = S) ->
     case muster_overlay_roster:is_known(Id, Peers) of
-        true -> S;
-        false -> add_peer(Id, [From], no, Now, S)
+        true ->
+            {ok, S};
+        false ->
+            case muster_overlay_roster:strangers(Peers) < ?STRANGERS of
+                true -> {ok, add_peer(Id, [From], no, Now, S)};
+                false -> full
+            end
     end.
 
 body({load, Reference, Context}, Id, _Now, S) ->
@@ -365,78 +373,72 @@ refused(From, Reason, #state{logged = Logged} = S) ->
 send_all(Id, Bodies, S) ->
     lists:foldl(fun(Body, Acc) -> send_body(Id, Body, Acc) end, S, Bodies).
 
-send_body(Id, Body, #state{peers = Peers, options = Options} = S) ->
-    Sent = [transmit(Address, Body, Options) || Address <- muster_overlay_roster:addresses(Id, Peers)],
-    IsSent = lists:member(true, Sent),
-    S#state{peers = muster_overlay_roster:sent(Id, erlang:external_size(Body), IsSent, Peers)}.
+send_body(Id, Body, #state{peers = Peers, carrier = Carrier} = S) ->
+    {Sent, Left} = muster_overlay_carrier:send(Id, muster_overlay_roster:addresses(Id, Peers), Body, Carrier),
+    counted(Sent, Id, erlang:external_size(Body), S#state{carrier = Left}).
 
-%% Never waits: what a full buffer or a missing connection loses is repeated.
-transmit(Address, Body, #{name := Name, send := direct, comms_manager := none}) ->
-    erlang:send(Address, {muster_overlay, ?VERSION, {Name, node()}, Body}, [noconnect, nosuspend]) =:= ok;
-transmit(Address, Body, #{name := Name, send := direct, comms_manager := Comms}) ->
-    muster_comms:route(Comms, Address, {muster_overlay, ?VERSION, {Name, node()}, Body}, normal) =:= ok;
-transmit(Address, Body, #{name := Name, send := Send}) ->
-    _ = Send(Address, {muster_overlay, ?VERSION, {Name, node()}, Body}),
-    true.
+counted(asked, _, _, S) ->
+    S;
+counted(Sent, Id, Bytes, #state{peers = Peers} = S) ->
+    S#state{peers = muster_overlay_roster:sent(Id, Bytes, Sent =:= sent, Peers)}.
 
 %%% Streams
 
 %% At most one from everybody: this state's context is where it begins.
 start_load(Id, Now, #state{overlay = #{context := Context}} = S) ->
     Reference = make_ref(),
-    Load = #load{from = Id, reference = Reference, started = Now, heard = Now},
-    send_body(Id, {load, Reference, Context}, S#state{load = Load}).
+    send_body(Id, {load, Reference, Context}, S#state{load = muster_overlay_intake:start(Id, Reference, Now)}).
 
 is_loading(_Now, #state{load = none}) -> false;
-is_loading(Now, #state{load = #load{heard = Heard}}) -> Now - Heard < ?LOAD_MS.
+is_loading(Now, #state{load = Load}) -> muster_overlay_intake:is_alive(Now, Load).
 
 %% One is taken in at a time, so that between them others are answered.
-chunk(Reference, Sequence, Chunk, Id, #state{load = #load{from = Id, reference = Reference} = Load} = S) ->
-    #load{next = Next, chunks = Chunks} = Load,
-    Expected = Next + queue:len(Chunks),
-    if
-        Sequence =:= Expected ->
-            _ = queue:is_empty(Chunks) andalso (self() ! take_chunk),
-            S#state{load = Load#load{chunks = queue:in({Sequence, Chunk}, Chunks)}};
-        is_integer(Sequence), Sequence < Next ->
-            send_body(Id, {got, Reference, Next - 1}, S);
-        true ->
+chunk(Reference, Sequence, Chunk, Id, #state{load = Load} = S) ->
+    case Load =/= none andalso muster_overlay_intake:arrived({Id, Reference}, Sequence, Chunk, Load) of
+        {first, Waiting} ->
+            self() ! take_chunk,
+            S#state{load = Waiting};
+        {behind, Waiting} ->
+            S#state{load = Waiting};
+        {repeated, UpTo} ->
+            send_body(Id, {got, Reference, UpTo}, S);
+        %% The end of a load came twice.
+        _ when Chunk =:= end_load, is_integer(Sequence) ->
+            send_body(Id, {got, Reference, Sequence}, S);
+        _ ->
             S
-    end;
-%% Its end came twice.
-chunk(Reference, Sequence, end_load, Id, S) when is_integer(Sequence) ->
-    send_body(Id, {got, Reference, Sequence}, S);
-chunk(_, _, _, _, S) ->
-    S.
+    end.
 
 %% A load that was given up may have left a `take_chunk' behind.
-take_chunk(#state{load = #load{from = Id, reference = Reference, chunks = Chunks} = Load} = S) ->
-    case queue:out(Chunks) of
-        {empty, _} ->
+take_chunk(#state{load = none} = S) ->
+    S;
+take_chunk(#state{load = Load} = S) ->
+    Id = muster_overlay_intake:from(Load),
+    case muster_overlay_intake:next(now_ms(), Load) of
+        empty ->
             S;
-        {{value, {Next, Chunk}}, Left} ->
-            _ = queue:is_empty(Left) orelse (self() ! take_chunk),
-            try taken(Chunk, S#state{load = Load#load{next = Next + 1, heard = now_ms(), chunks = Left}}) of
-                S1 -> send_body(Id, {got, Reference, Next}, S1)
+        {{Reference, Sequence}, Chunk, IsLast, Left} ->
+            _ = IsLast orelse (self() ! take_chunk),
+            try taken(Chunk, Id, Left, S#state{load = Left}) of
+                S1 -> send_body(Id, {got, Reference, Sequence}, S1)
             catch
                 error:Reason -> load_ended(refused(Id, Reason, S))
             end
-    end;
-take_chunk(S) ->
-    S.
+    end.
 
-taken({begin_load, Theirs}, #state{load = Load} = S) when is_map(Theirs) ->
-    S#state{load = Load#load{theirs = Theirs}};
-taken({part, _, _} = Part, #state{load = #load{theirs = Theirs}, overlay = Overlay} = S) ->
-    Delta = muster_overlay_load:delta(Part, Theirs, Overlay),
+taken({begin_load, Theirs}, _Id, Load, S) ->
+    _ = muster_causal:counters(Theirs),
+    S#state{load = muster_overlay_intake:set_theirs(Theirs, Load)};
+taken({part, _, _} = Part, _Id, Load, #state{overlay = Overlay} = S) ->
+    Delta = muster_overlay_load:delta(Part, muster_overlay_intake:theirs(Load), Overlay),
     {ok, New} = muster_overlay_state:join(Delta, Overlay),
     appended(Delta, Overlay, adopted(touched(Part, Overlay), New, S));
-taken(end_load, #state{load = #load{from = Id, started = Started}, overlay = Overlay} = S) ->
+taken(end_load, Id, Load, #state{overlay = Overlay} = S) ->
     Now = now_ms(),
     muster_telemetry:execute(
         [muster, overlay, loaded],
         #{
-            duration => erlang:convert_time_unit(Now - Started, millisecond, native),
+            duration => erlang:convert_time_unit(Now - muster_overlay_intake:started(Load), millisecond, native),
             entries => muster_overlay_state:size(Overlay)
         },
         #{overlay => S#state.name, from => Id}
@@ -444,7 +446,8 @@ taken(end_load, #state{load = #load{from = Id, started = Started}, overlay = Ove
     tick_peer(Id, Now, load_ended(S)).
 
 %% What is still different, a session finds.
-load_ended(#state{load = #load{from = Id}, peers = Peers} = S) ->
+load_ended(#state{load = Load, peers = Peers} = S) ->
+    Id = muster_overlay_intake:from(Load),
     Resumed = muster_overlay_peer:resume(now_ms(), muster_overlay_roster:protocol(Id, Peers)),
     with_protocol(Id, Resumed, S#state{load = none}).
 
@@ -455,22 +458,22 @@ touched({part, {_, Lineage, Above, _}, Entries}, #{context := Context}) ->
         false -> all
     end.
 
-stream(Id, Reference, Context, #state{streams = Streams} = S) when is_map(Context) ->
+stream(Id, Reference, Context, #state{streams = Streams, carrier = Carrier, peers = Peers} = S) ->
     Of = [{Monitor, R, Pid} || {Monitor, {I, R, Pid}} <- maps:to_list(Streams), I =:= Id],
     case lists:keymember(Reference, 2, Of) of
         true ->
             S;
         false ->
+            Seen = muster_causal:counters(Context),
             lists:foreach(fun({_, _, Pid}) -> exit(Pid, kill) end, Of),
-            #state{peers = Peers, options = Options} = S,
             Addresses = muster_overlay_roster:addresses(Id, Peers),
             Server = self(),
             Send = fun(Sequence, Chunk) ->
                 Body = {chunk, Reference, Sequence, Chunk},
-                Sent = [transmit(Address, Body, Options) || Address <- Addresses],
-                Server ! {streamed, Id, erlang:external_size(Body), lists:member(true, Sent)}
+                Sent = muster_overlay_carrier:send(Addresses, Body, Carrier),
+                Server ! {streamed, Id, erlang:external_size(Body), Sent}
             end,
-            {Pid, Monitor} = muster_overlay_load:start(self(), Context, Send),
+            {Pid, Monitor} = muster_overlay_load:start(self(), Seen, Send),
             S#state{streams = Streams#{Monitor => {Id, Reference, Pid}}}
     end.
 
@@ -544,18 +547,17 @@ tick(#state{peers = Peers} = S) ->
         fun(Id, Acc) -> tick_peer(Id, Now, Acc) end, failed_load(Now, S), muster_overlay_roster:ids(Peers)
     ).
 
-failed_load(Now, #state{load = #load{}} = S) ->
-    case is_loading(Now, S) of
+failed_load(Now, #state{load = Load} = S) ->
+    case Load =:= none orelse muster_overlay_intake:is_alive(Now, Load) of
         true -> S;
         false -> load_ended(S)
-    end;
-failed_load(_, S) ->
-    S.
+    end.
 
 tick_peer(Id, Now, #state{peers = Peers} = S) ->
     case muster_overlay_roster:standing(Id, Now, Peers) of
         active -> speak(Id, Now, is_loading(Now, S), S);
         {away, Ms, Listing} when Ms > ?AWAY_MS -> away(Id, Listing, S);
+        {answered, SilentMs} when SilentMs > ?AWAY_MS -> away(Id, no, S);
         _ -> S
     end.
 
@@ -567,16 +569,17 @@ speak(Id, Now, false, #state{peers = Peers, overlay = Overlay, version = Version
     {Bodies, Ticked} = muster_overlay_peer:tick({Overlay, Version}, Now, Sync, Protocol),
     send_all(Id, Bodies, with_protocol(Id, Ticked, S)).
 
-away(Id, _, #state{load = #load{from = Id}} = S) ->
-    S;
 away(Id, given, #state{peers = Peers} = S) ->
     Protocol = muster_overlay_roster:protocol(Id, Peers),
     case muster_overlay_peer:is_based(Protocol) of
         true -> with_protocol(Id, muster_overlay_peer:forget_base(Protocol), S);
         false -> S
     end;
-away(Id, _, #state{peers = Peers} = S) ->
-    S#state{peers = muster_overlay_roster:remove(Id, Peers)}.
+away(Id, _, #state{load = Load, peers = Peers} = S) ->
+    case Load =/= none andalso muster_overlay_intake:from(Load) =:= Id of
+        true -> S;
+        false -> S#state{peers = muster_overlay_roster:remove(Id, Peers)}
+    end.
 
 %%% Waiting
 

@@ -75,7 +75,8 @@ events_test() ->
 
 compressed_terms_are_refused_test() ->
     Bomb = term_to_binary(#{id => 1, x => binary:copy(<<0>>, 100000)}, [compressed]),
-    ?assertError(badarg, muster_overlay_state:check([{{entity, 1}, none, Bomb}])).
+    State = muster_lww_map:put(muster_overlay_state:new(), {entity, 1}, Bomb),
+    ?assertError(badarg, muster_overlay_state:check([{entity, 1}], State)).
 
 %%% Peers
 

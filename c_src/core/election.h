@@ -117,8 +117,8 @@ struct muster_election_peer {
     bool link_open;
     bool granted; /* its answer to the candidacy under way */
     bool refused;
-    bool eligible;  /* the rest: as of its last acknowledgement of this leadership */
-    uint64_t acked; /* when we sent the newest heartbeat it acknowledged; 0: none counts */
+    bool eligible;         /* the rest: as of its last acknowledgement of this leadership */
+    uint64_t acked;        /* when we sent the newest heartbeat it acknowledged; 0: none counts */
     uint64_t prompt_since; /* since then none of them was lost or later than the next heartbeat */
     struct muster_stamp held;
 };

@@ -27,6 +27,7 @@ take() ->
 lead() ->
     receive
         {global_name_conflict, ?NAME} -> take();
+        {global_name_conflict, ?NAME, _} -> take();
         {state, From} -> answer(From, self()), lead()
     end.
 
@@ -41,6 +42,12 @@ follow(Leader, Monitor) ->
     receive
         {'DOWN', Monitor, process, _, _} -> take();
         {state, From} -> answer(From, Leader), follow(Leader, Monitor)
+    after 200 ->
+        %% Of two that held the name before they met, one has lost it.
+        case global:whereis_name(?NAME) of
+            Leader -> follow(Leader, Monitor);
+            _ -> demonitor(Monitor, [flush]), take()
+        end
     end.
 
 tell(Leader) ->
