@@ -155,7 +155,7 @@ handle_info(take_chunk, S) ->
 handle_info({streamed, Id, Bytes, Sent}, S) when is_integer(Bytes) ->
     {noreply, counted(Sent, Id, Bytes, S)};
 handle_info({timeout, Timer, sync}, #state{sync = Timer} = S) ->
-    {noreply, answer_waiters(tick(flush(scheduled(S))))};
+    {noreply, answer_waiters(tick(remembered(flush(scheduled(S)))))};
 handle_info({stored, Writer, Records}, #state{store = Store} = S) when Store =/= none ->
     {noreply, S#state{store = muster_overlay_store:stored(Writer, Records, Store)}};
 handle_info(reopen_store, #state{store = none} = S) ->
@@ -347,6 +347,8 @@ is_busy({sync, {begin_sync, _, _}, _}, Id, Now, Peers) ->
     muster_overlay_roster:any_other(Id, fun(Peer) -> muster_overlay_peer:is_talking(Now, Peer) end, Peers);
 is_busy({reply, {differ, _, _, _}, _, _}, Id, Now, Peers) ->
     muster_overlay_roster:any_other(Id, fun(Peer) -> muster_overlay_peer:is_asking(Now, Peer) end, Peers);
+is_busy({has, _, _, _}, Id, Now, Peers) ->
+    muster_overlay_roster:any_other(Id, fun(Peer) -> muster_overlay_peer:is_talking(Now, Peer) end, Peers);
 is_busy(_, _, _, _) ->
     false.
 
@@ -473,9 +475,15 @@ stream(Id, Reference, Context, #state{streams = Streams, carrier = Carrier, peer
                 Sent = muster_overlay_carrier:send(Addresses, Body, Carrier),
                 Server ! {streamed, Id, erlang:external_size(Body), Sent}
             end,
-            {Pid, Monitor} = muster_overlay_load:start(self(), Seen, Send),
-            S#state{streams = Streams#{Monitor => {Id, Reference, Pid}}}
+            #state{overlay = Overlay, recent = Recent} = S1 = remembered(S),
+            Latest = muster_overlay_state:latest(Seen, Overlay, Recent),
+            {Pid, Monitor} = muster_overlay_load:start(self(), Seen, Latest, Send),
+            S1#state{streams = Streams#{Monitor => {Id, Reference, Pid}}}
     end.
+
+%% What was changed here is known to the memory only once it has looked.
+remembered(#state{overlay = Overlay, recent = Recent} = S) ->
+    S#state{recent = muster_crdt_recent:observe(Overlay, Recent)}.
 
 %%% Peers
 

@@ -94,6 +94,7 @@ command() ->
         {2, {duplicate, Pick}},
         {4, {lose, Pick}},
         {1, {forget, Node}},
+        {1, {reconnect, Node}},
         {1, {save, Node}},
         {1, {restart, Node}}
     ]).
@@ -137,6 +138,10 @@ run({forget, Name}, #{nodes := Nodes} = World) ->
     #{Name := #{peers := Peers} = Node} = Nodes,
     Forgotten = maps:map(fun(_, Peer) -> muster_overlay_peer:forget_base(Peer) end, Peers),
     World#{nodes := Nodes#{Name := Node#{peers := Forgotten}}};
+run({reconnect, Name}, #{now := Now, nodes := Nodes} = World) ->
+    #{Name := #{peers := Peers} = Node} = Nodes,
+    Again = maps:map(fun(_, Peer) -> muster_overlay_peer:reconnected(Now, Peer) end, Peers),
+    World#{nodes := Nodes#{Name := Node#{peers := Again}}};
 run({save, Name}, #{saved := Saved, nodes := Nodes} = World) ->
     #{Name := #{state := State}} = Nodes,
     World#{saved := Saved#{Name => State}};
@@ -171,8 +176,13 @@ tick(Name, #{now := Now, nodes := Nodes} = World) ->
 
 deliver({From, To, Body}, #{now := Now, nodes := Nodes, network := Network} = World) ->
     #{To := #{state := State, version := Version, recent := Recent, peers := Peers} = Node} = Nodes,
-    {#{send := Bodies, state := New} = Outcome, Peer} =
+    {#{send := Bodies, state := Handled} = Outcome, Handling} =
         muster_overlay_peer:handle(Body, {State, Version, Recent, false}, Now, map_get(From, Peers)),
+    {New, Peer} =
+        case Outcome of
+            #{load := true} -> {streamed(From, Handled, Nodes), muster_overlay_peer:resume(Now, Handling)};
+            #{} -> {Handled, Handling}
+        end,
     NewVersion =
         case muster_overlay_state:is_same(State, New) of
             true -> Version;
@@ -189,6 +199,10 @@ deliver({From, To, Body}, #{now := Now, nodes := Nodes, network := Network} = Wo
         },
         network := [{To, From, B} || B <- Bodies] ++ Network
     }.
+
+streamed(From, State, Nodes) ->
+    #{From := #{state := Theirs}} = Nodes,
+    muster_lww_map:merge(State, Theirs).
 
 %% With everything sent from here on delivered.
 settles(#{nodes := Nodes} = World) ->
@@ -213,6 +227,16 @@ deliver_all(#{network := Network} = World) ->
 
 is_acknowledged(#{version := Version, peers := Peers}) ->
     lists:all(fun(Peer) -> muster_overlay_peer:is_acknowledged(Version, Peer) end, maps:values(Peers)).
+
+%% A link that comes and goes does not put off a session for ever.
+flapping_test() ->
+    State = muster_overlay_state:new(),
+    Based = (muster_overlay_peer:new(0, 1000, 1000))#{based := true},
+    Flap = fun(Now, Peer) -> muster_overlay_peer:reconnected(Now, Peer) end,
+    Begins = fun(Now, Peer) -> [M || {sync, M, _} <- element(1, muster_overlay_peer:tick({State, 1}, Now, 500, Peer))] end,
+    Flapped = lists:foldl(Flap, Based, lists:seq(1000, 13000, 4000)),
+    [] = Begins(14000, Flapped),
+    [_] = Begins(17000, Flap(16500, Flapped)).
 
 %%% Servers over a transport that loses, doubles and delays
 
