@@ -18,6 +18,10 @@
 -define(LOG_EVERY_MS, 1000).
 %% After a failure of the disk.
 -define(REOPEN_MS, 5000).
+%% Words of the heap at least: usually, and during a load, by what comes.
+-define(HEAP_WORDS, 233).
+-define(LOAD_WORDS, 40).
+-define(LOAD_WORDS_MAX, 8388608).
 -define(LOG_META, #{domain => [muster]}).
 
 -record(state, {
@@ -429,7 +433,10 @@ take_chunk(#state{load = Load} = S) ->
     end.
 
 taken({begin_load, Theirs}, _Id, Load, S) ->
-    _ = muster_causal:counters(Theirs),
+    #state{overlay = #{context := Ours}} = S,
+    Missing = muster_overlay_state:missing(Ours, Theirs),
+    %% Less often collected, most of the garbage of a load is never copied.
+    process_flag(min_heap_size, max(?HEAP_WORDS, min(?LOAD_WORDS_MAX, Missing * ?LOAD_WORDS))),
     S#state{load = muster_overlay_intake:set_theirs(Theirs, Load)};
 taken({part, _, _} = Part, _Id, Load, #state{overlay = Overlay} = S) ->
     Delta = muster_overlay_load:delta(Part, muster_overlay_intake:theirs(Load), Overlay),
@@ -449,6 +456,7 @@ taken(end_load, Id, Load, #state{overlay = Overlay} = S) ->
 
 %% What is still different, a session finds.
 load_ended(#state{load = Load, peers = Peers} = S) ->
+    process_flag(min_heap_size, ?HEAP_WORDS),
     Id = muster_overlay_intake:from(Load),
     Resumed = muster_overlay_peer:resume(now_ms(), muster_overlay_roster:protocol(Id, Peers)),
     with_protocol(Id, Resumed, S#state{load = none}).
