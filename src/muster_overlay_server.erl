@@ -11,14 +11,12 @@
 
 -define(VERSION, 1).
 -define(SUBSCRIBE_MS, 1000).
-%% So long the base of a peer that is away is kept.
--define(AWAY_MS, 300000).
 %% Peers that nobody has listed, and that are answered.
 -define(STRANGERS, 1000).
 -define(LOG_EVERY_MS, 1000).
 %% After a failure of the disk.
 -define(REOPEN_MS, 5000).
-%% Words of the heap at least: usually, and during a load, by what comes.
+%% Words of the heap at least: usually, and during a load, for each entry that is there.
 -define(HEAP_WORDS, 233).
 -define(LOAD_WORDS, 40).
 -define(LOAD_WORDS_MAX, 8388608).
@@ -31,6 +29,7 @@
     %% Counts the changes of the state.
     version = 0 :: non_neg_integer(),
     counts :: muster_overlay_state:counts(),
+    hearsay = muster_overlay_hearsay:new() :: muster_overlay_hearsay:hearsay(),
     recent = muster_crdt_recent:new(muster_overlay_state:new()) :: muster_crdt_recent:recent(),
     peers = muster_overlay_roster:new() :: muster_overlay_roster:roster(),
     carrier :: muster_overlay_carrier:carrier(),
@@ -162,7 +161,7 @@ handle_info({timeout, Timer, sync}, #state{sync = Timer} = S) ->
     {noreply, answer_waiters(tick(remembered(flush(scheduled(S)))))};
 handle_info({stored, Writer, Records}, #state{store = Store} = S) when Store =/= none ->
     {noreply, S#state{store = muster_overlay_store:stored(Writer, Records, Store)}};
-handle_info(reopen_store, #state{store = none} = S) ->
+handle_info(reopen_store, #state{store = none, options = #{data_dir := Directory}} = S) when Directory =/= undefined ->
     {noreply, reopened(S)};
 handle_info({'EXIT', _, normal}, S) ->
     {noreply, S};
@@ -333,18 +332,33 @@ body({got, Reference, Sequence}, Id, _Now, #state{streams = Streams} = S) when i
     Pids = [Pid || {I, R, Pid} <- maps:values(Streams), {I, R} =:= {Id, Reference}],
     lists:foreach(fun(Pid) -> muster_overlay_load:acknowledged(Pid, Sequence) end, Pids),
     S;
+body({shared, Incarnation, Sequence, Others}, Id, _Now, #state{peers = Peers, hearsay = Hearsay} = S) ->
+    Known = [Other || Other <- Others, muster_overlay_roster:is_known(Other, Peers)],
+    Mark = {Incarnation, Sequence},
+    case muster_overlay_peer:has_sent(Mark, muster_overlay_roster:protocol(Id, Peers)) of
+        true -> S#state{hearsay = muster_overlay_hearsay:shared(Id, Mark, Known, Hearsay)};
+        false -> S
+    end;
 body(Body, Id, Now, #state{peers = Peers, overlay = Overlay, version = Version, recent = Recent} = S) ->
     Peer = muster_overlay_roster:protocol(Id, Peers),
     Loading = is_loading(Now, S),
     Busy = Loading orelse is_busy(Body, Id, Now, Peers),
     {#{send := Bodies, state := New, keys := Keys} = Outcome, Protocol} =
         muster_overlay_peer:handle(Body, {Overlay, Version, Recent, Busy}, Now, Peer),
-    S1 = adopted(Keys, New, S#state{recent = maps:get(recent, Outcome, Recent)}),
+    S1 = heard(Body, Id, Now, Version, adopted(Keys, New, S#state{recent = maps:get(recent, Outcome, Recent)})),
     S2 = send_all(Id, Bodies, with_protocol(Id, Protocol, S1)),
     case Outcome of
         #{load := true} when not Loading -> start_load(Id, Now, S2);
         #{} -> S2
     end.
+
+heard({update, {update, Incarnation, Sequence, _, _}}, Id, Now, Before, #state{version = Version} = S) when
+    Version > Before
+->
+    Heard = muster_overlay_hearsay:heard(Version, {Id, {Incarnation, Sequence}}, Now, S#state.hearsay),
+    S#state{hearsay = Heard};
+heard(_, _, _, _, S) ->
+    S.
 
 %% Two sessions at a time would bring the same twice.
 is_busy({sync, {begin_sync, _, _}, _}, Id, Now, Peers) ->
@@ -433,14 +447,14 @@ take_chunk(#state{load = Load} = S) ->
     end.
 
 taken({begin_load, Theirs}, _Id, Load, S) ->
-    #state{overlay = #{context := Ours}} = S,
-    Missing = muster_overlay_state:missing(Ours, Theirs),
-    %% Less often collected, most of the garbage of a load is never copied.
-    process_flag(min_heap_size, max(?HEAP_WORDS, min(?LOAD_WORDS_MAX, Missing * ?LOAD_WORDS))),
+    _ = muster_causal:counters(Theirs),
     S#state{load = muster_overlay_intake:set_theirs(Theirs, Load)};
 taken({part, _, _} = Part, _Id, Load, #state{overlay = Overlay} = S) ->
     Delta = muster_overlay_load:delta(Part, muster_overlay_intake:theirs(Load), Overlay),
     {ok, New} = muster_overlay_state:join(Delta, Overlay),
+    %% Less often collected, most of the garbage of a load is never copied.
+    Words = min(?LOAD_WORDS_MAX, muster_overlay_state:size(New) * ?LOAD_WORDS),
+    process_flag(min_heap_size, max(?HEAP_WORDS, Words)),
     appended(Delta, Overlay, adopted(touched(Part, Overlay), New, S));
 taken(end_load, Id, Load, #state{overlay = Overlay} = S) ->
     Now = now_ms(),
@@ -559,8 +573,23 @@ node_is(Up, Node, #state{peers = Peers} = S) ->
 
 tick(#state{peers = Peers} = S) ->
     Now = now_ms(),
+    share(
+        Now,
+        lists:foldl(
+            fun(Id, Acc) -> tick_peer(Id, Now, Acc) end, failed_load(Now, S), muster_overlay_roster:ids(Peers)
+        )
+    ).
+
+%% Tells the peers who else has what they have from here.
+share(Now, #state{peers = Peers, options = #{sync_interval_ms := Sync}} = S) ->
+    Partners = muster_overlay_roster:partners(Peers),
     lists:foldl(
-        fun(Id, Acc) -> tick_peer(Id, Now, Acc) end, failed_load(Now, S), muster_overlay_roster:ids(Peers)
+        fun({Id, Protocol}, Acc) ->
+            {Bodies, Shared} = muster_overlay_peer:share(lists:keydelete(Id, 1, Partners), Now, Sync, Protocol),
+            send_all(Id, Bodies, with_protocol(Id, Shared, Acc))
+        end,
+        S,
+        [Partner || {_, Protocol} = Partner <- Partners, muster_overlay_peer:is_to_share(Protocol)]
     ).
 
 failed_load(Now, #state{load = Load} = S) ->
@@ -572,9 +601,8 @@ failed_load(Now, #state{load = Load} = S) ->
 tick_peer(Id, Now, #state{peers = Peers} = S) ->
     case muster_overlay_roster:standing(Id, Now, Peers) of
         active -> speak(Id, Now, is_loading(Now, S), S);
-        {away, Ms, Listing} when Ms > ?AWAY_MS -> away(Id, Listing, S);
-        {answered, SilentMs} when SilentMs > ?AWAY_MS -> away(Id, no, S);
-        _ -> S
+        quiet -> S;
+        {forgotten, How} -> forgotten(Id, How, S)
     end.
 
 speak(_Id, _Now, true, S) ->
@@ -582,19 +610,28 @@ speak(_Id, _Now, true, S) ->
 speak(Id, Now, false, #state{peers = Peers, overlay = Overlay, version = Version, options = Options} = S) ->
     #{sync_interval_ms := Sync} = Options,
     Protocol = muster_overlay_roster:protocol(Id, Peers),
-    {Bodies, Ticked} = muster_overlay_peer:tick({Overlay, Version}, Now, Sync, Protocol),
+    Acknowledged = muster_overlay_peer:acknowledged(Protocol),
+    Reach = muster_overlay_hearsay:reach(Id, Acknowledged, Version, {Now, hold(S)}, S#state.hearsay),
+    {Bodies, Ticked} = muster_overlay_peer:tick({Overlay, Version, Reach}, Now, Sync, Protocol),
     send_all(Id, Bodies, with_protocol(Id, Ticked, S)).
 
-away(Id, given, #state{peers = Peers} = S) ->
+%% One interval for the sender's word who else has it, and one to spare. Who waits for all to be in sync does not
+%% wait for that.
+hold(#state{waiters = [_ | _]}) -> 0;
+hold(#state{options = #{sync_interval_ms := Sync}}) -> 3 * Sync.
+
+forgotten(Id, keep, #state{peers = Peers} = S) ->
     Protocol = muster_overlay_roster:protocol(Id, Peers),
     case muster_overlay_peer:is_based(Protocol) of
         true -> with_protocol(Id, muster_overlay_peer:forget_base(Protocol), S);
         false -> S
     end;
-away(Id, _, #state{load = Load, peers = Peers} = S) ->
+forgotten(Id, remove, #state{load = Load, peers = Peers} = S) ->
     case Load =/= none andalso muster_overlay_intake:from(Load) =:= Id of
         true -> S;
-        false -> S#state{peers = muster_overlay_roster:remove(Id, Peers)}
+        false ->
+            Hearsay = muster_overlay_hearsay:forget(Id, S#state.hearsay),
+            S#state{peers = muster_overlay_roster:remove(Id, Peers), hearsay = Hearsay}
     end.
 
 %%% Waiting

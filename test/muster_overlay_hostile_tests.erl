@@ -145,6 +145,8 @@ messages_test_() ->
         ],
         [Server ! Message || Message <- Odd],
         works(Server),
+        %% Nothing is written where nothing is to be kept.
+        ?assertNot(filelib:is_file("undefined")),
         ?assertError(badarg, muster_overlay:await_sync(Server, 1 bsl 80)),
         Server ! {muster_overlay, 1, {ov_hostile, node()}, [im | proper]},
         ?assertEqual(1, refused(Server))
