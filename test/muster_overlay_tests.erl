@@ -330,7 +330,10 @@ flapping_test() ->
     State = muster_overlay_state:new(),
     Based = (muster_overlay_peer:new(0, 1000, 1000))#{based := true},
     Flap = fun(Now, Peer) -> muster_overlay_peer:reconnected(Now, Peer) end,
-    Begins = fun(Now, Peer) -> [M || {sync, M, _} <- element(1, muster_overlay_peer:tick({State, 1, {0, due}}, Now, 500, Peer))] end,
+    Begins = fun(Now, Peer) ->
+        {Said, _} = muster_overlay_peer:tick({State, 1, {0, due}}, Now, 500, Peer),
+        [Message || {sync, Message, _} <- Said]
+    end,
     Flapped = lists:foldl(Flap, Based, lists:seq(1000, 13000, 4000)),
     [] = Begins(14000, Flapped),
     [_] = Begins(17000, Flap(16500, Flapped)).
