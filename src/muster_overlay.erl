@@ -105,7 +105,7 @@
 %%     Connections are not made for it.</dd>
 %% <dt>`node_monitor'</dt><dd>The node monitor whose nodes are peers, default `muster_node_monitor'. It
 %%     need not be there; `none' for none.</dd>
-%% <dt>`comms_manager'</dt><dd>The `muster_comms' that carries the messages, at priority `normal'; default
+%% <dt>`comms_manager'</dt><dd>The `muster_comms' that carries the messages, at priority `high'; default
 %%     `none': they are sent directly.</dd>
 %% <dt>`data_dir'</dt><dd>Where the state is kept, so that it survives a restart of the whole cluster; default
 %%     `undefined': nowhere.</dd>
@@ -356,7 +356,8 @@ set_peers(Peers) ->
 set_peers(Server, Peers) ->
     case muster_overlay_options:is_peers(Peers) of
         true -> gen_server:call(Server, {set_peers, Peers});
-        false -> muster_arguments:bad({?MODULE, set_peers, [Server, Peers]}, #{2 => <<"a list of nodes or {Name, Node}">>})
+        false ->
+            muster_arguments:bad({?MODULE, set_peers, [Server, Peers]}, #{2 => <<"a list of nodes or {Name, Node}">>})
     end.
 
 %% @equiv await_sync(muster_overlay, 5000)
@@ -376,7 +377,8 @@ await_sync(Server) ->
 await_sync(Server, Timeout) when Timeout =:= infinity; is_integer(Timeout), Timeout >= 0, Timeout =< 16#ffffffff ->
     gen_server:call(Server, {await_sync, Timeout}, infinity);
 await_sync(Server, Timeout) ->
-    muster_arguments:bad({?MODULE, await_sync, [Server, Timeout]}, #{2 => <<"milliseconds, up to 4294967295, or infinity">>}).
+    Expected = <<"milliseconds, up to 4294967295, or infinity">>,
+    muster_arguments:bad({?MODULE, await_sync, [Server, Timeout]}, #{2 => Expected}).
 
 %% @equiv status(muster_overlay)
 -spec status() -> status().

@@ -50,10 +50,10 @@ shared(From, {Incarnation, Sequence}, Others, #{shared := Shared} = Hearsay) ->
 forget(Id, #{shared := Shared} = Hearsay) ->
     Hearsay#{shared := maps:remove(Id, Shared)}.
 
-%% What a peer that has acknowledged one version is known to have. What was heard and of which nobody has told yet
-%% who has it is held for so long.
--spec reach(id(), Acknowledged :: version(), Version :: version(), {Now :: integer(), HoldMs :: integer()}, hearsay()) ->
-    reach().
+%% What a peer that has acknowledged one version is known to have. What was heard, and of which nobody has
+%% told yet who has it, is held for so long.
+-spec reach(id(), Acknowledged :: version(), Version :: version(), {Now, HoldMs}, hearsay()) -> reach() when
+    Now :: integer(), HoldMs :: integer().
 reach(_Id, Version, Version, _, _) ->
     {Version, held};
 reach(Id, Acknowledged, Version, {Now, Hold}, #{heard := Heard, shared := Shared}) ->

@@ -8,7 +8,8 @@
 %% is not told everything by everybody. docs/overlay.md lists the messages.
 -module(muster_overlay_peer).
 
--export([new/3, tick/4, is_to_share/1, share/4, handle/4, acknowledged/1, has_sent/2, resume/2, reconnected/2, forget_base/1]).
+-export([new/3]).
+-export([tick/4, is_to_share/1, share/4, handle/4, acknowledged/1, has_sent/2, resume/2, reconnected/2, forget_base/1]).
 -export([is_talking/2, is_asking/2, is_acknowledged/2, is_based/1]).
 -export_type([peer/0, body/0, outcome/0]).
 

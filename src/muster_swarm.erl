@@ -12,8 +12,8 @@
 %% They start in that order, and each is restarted by itself (`one_for_one'): a member looks for the
 %% others by name, so none need be started again because another was. More than ten restarts within
 %% ten seconds end the supervisor. Those that use the node monitor use the one started here, whatever
-%% its name. The overlay sends by itself, not by the comms manager, which would hold it back on poor
-%% links; its own option `comms_manager' changes that.
+%% its name. The overlay sends by itself, not by the comms manager, which would add a hop; its own
+%% option `comms_manager' changes that.
 %%
 %% All of them may as well be children of a supervisor of the user's: each has a `child_spec/1', and
 %% this module too.

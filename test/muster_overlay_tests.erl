@@ -68,7 +68,8 @@ says_what_is_expected_test() ->
 away_test() ->
     Id = {muster_overlay, n@h},
     New = muster_overlay_peer:new(0, 0, 1),
-    With = fun(Listed, Up) -> muster_overlay_roster:add(Id, [Id], {Listed, Up, 0}, New, muster_overlay_roster:new()) end,
+    None = muster_overlay_roster:new(),
+    With = fun(Listed, Up) -> muster_overlay_roster:add(Id, [Id], {Listed, Up, 0}, New, None) end,
     Standing = fun(Listed, Up, Now) -> muster_overlay_roster:standing(Id, Now, With(Listed, Up)) end,
     Minutes = fun(M) -> M * 60000 end,
     [?assertEqual(active, Standing(Listed, true, Minutes(60))) || Listed <- [given, monitored]],
