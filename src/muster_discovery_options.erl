@@ -52,8 +52,7 @@ table(DefaultName) ->
     Ms = {1, 86400000},
     Mfa = <<"{Module, Function, Arguments}">>,
     #{
-        name =>
-            {DefaultName, fun is_name/1, <<"an atom, {via, Module, Term} or {global, Term}">>},
+        name => muster_server_name:rule(DefaultName),
         strategy => {undefined, fun is_atom/1, <<"a strategy's name, an atom">>},
         topologies =>
             {undefined, fun(T) -> is_list(T) orelse is_map(T) end, <<"a list of topologies">>},
@@ -372,10 +371,6 @@ is_prefix(Prefix) when length(Prefix) >= 1, length(Prefix) =< 16 ->
     lists:all(fun is_atom/1, Prefix);
 is_prefix(_) ->
     false.
-
-is_name({via, Module, _}) -> is_atom(Module);
-is_name({global, _}) -> true;
-is_name(Name) -> is_atom(Name) andalso not lists:member(Name, [undefined, nil, true, false]).
 
 is_mfa({Module, Function, Arguments}) ->
     is_atom(Module) andalso is_atom(Function) andalso is_list(Arguments);

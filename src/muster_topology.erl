@@ -95,9 +95,9 @@ start_link(Options) ->
 start_link(Options, #{name := DefaultName, node_monitor := DefaultMonitor, none := None}) ->
     Table = (muster_leader_options:timings())#{
         quorum_size => muster_options:integer(1, {1, 128}, "members"),
-        name => {DefaultName, fun is_name/1, <<"an atom, {via, Module, Term} or {global, Term}">>},
-        node_id => {node(), fun is_node_id/1, <<"a node's name, as an atom">>},
-        node_monitor => {DefaultMonitor, fun is_server/1, <<"a node monitor's name or pid">>}
+        name => muster_server_name:rule(DefaultName),
+        node_id => {node(), fun muster_leader_options:is_node/1, <<"a node's name, as an atom">>},
+        node_monitor => {DefaultMonitor, fun muster_server_name:is_server/1, <<"a node monitor's name or pid">>}
     },
     case muster_options:check(Options, Table) of
         {ok, Checked} -> start_checked(Checked#{none => None});
@@ -108,31 +108,15 @@ start_checked(#{name := Name} = Options) ->
     case muster_leader_options:check_timings(Options, io_lib:format("~0tp", [Name])) of
         {ok, Timings} ->
             Argument = Options#{cnode => Timings},
-            gen_server:start_link(server_name(Name), muster_topology_server, Argument, []);
+            gen_server:start_link(muster_server_name:to_register(Name), muster_topology_server, Argument, []);
         {error, Invalid} ->
             {error, Invalid}
     end.
 
-is_name({via, Module, _}) -> is_atom(Module);
-is_name({global, _}) -> true;
-is_name(Name) -> is_atom(Name) andalso not lists:member(Name, [undefined, nil, true, false]).
-
-is_node_id(Node) -> muster_leader_options:is_node(Node).
-
-is_server(Pid) when is_pid(Pid) -> true;
-is_server(Name) -> is_name(Name).
-
-server_name(Name) when is_atom(Name) -> {local, Name};
-server_name(Name) -> Name.
-
 %% @doc A child specification; its id is the name.
 -spec child_spec(options()) -> supervisor:child_spec().
 child_spec(Options) ->
-    #{id => name_of(Options), start => {?MODULE, start_link, [Options]}}.
-
-name_of(#{name := Name}) -> Name;
-name_of(Options) when is_list(Options) -> proplists:get_value(name, Options, ?MODULE);
-name_of(_) -> ?MODULE.
+    #{id => muster_server_name:in_options(Options, ?MODULE), start => {?MODULE, start_link, [Options]}}.
 
 %%% Asking
 

@@ -360,7 +360,7 @@ tell_cnode(_, _, _) ->
 %%% The node monitor
 
 watch_nodes(#state{options = #{node_monitor := Server}} = S) ->
-    case where(Server) of
+    case muster_server_name:where(Server) of
         Pid when is_pid(Pid), Pid =/= self() ->
             Monitor = erlang:monitor(process, Pid),
             try
@@ -373,11 +373,6 @@ watch_nodes(#state{options = #{node_monitor := Server}} = S) ->
             erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
             S
     end.
-
-where(Pid) when is_pid(Pid) -> Pid;
-where(Name) when is_atom(Name) -> whereis(Name);
-where({global, Name}) -> global:whereis_name(Name);
-where({via, Module, Name}) -> Module:whereis_name(Name).
 
 %% The C nodes watch each other; the monitor speaks for nodes that have none, and in single-node
 %% mode for all.

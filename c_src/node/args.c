@@ -272,3 +272,15 @@ int muster_args_read(struct muster_slice map, struct muster_arg *args, size_t co
     }
     return 0;
 }
+
+int muster_args_check_basename(const char *option, const char *basename,
+                               struct muster_problem *problem) {
+    struct muster_node_name name;
+    if (muster_node_name_join(&name, basename, "host", 4) == 0) {
+        return 0;
+    }
+    snprintf(problem->text, sizeof problem->text,
+             "option %s: <<\"%.100s\">> cannot be the part of a node's name before the @", option,
+             basename);
+    return MUSTER_E_INVALID;
+}
