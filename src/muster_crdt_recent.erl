@@ -28,7 +28,7 @@
 %% Dots in one generation.
 -define(GENERATION, 8192).
 %% Pairs of slots looked at for what has changed; if more has, the memory starts afresh.
--define(BUDGET, 8192).
+-define(BUDGET, 32768).
 
 %% @doc The memory of a value, knowing nothing of how it came about.
 -spec new(value()) -> recent().

@@ -16,8 +16,8 @@
 %% to first (muster_crdt_stream).
 -module(muster_crdt_sync).
 
--export([start/2, handle/2, pending/1, accept/1, answer/2, is_complete/1]).
--export_type([session/0, peer_session/0, message/0, reply/0]).
+-export([start/2, handle/2, pending/1, accept/1, answer/2, is_complete/1, digest/1]).
+-export_type([digest/0, session/0, peer_session/0, message/0, reply/0]).
 
 -type value() :: muster_crdt:causal().
 -type id() :: term().
@@ -105,6 +105,8 @@ start(Id, #{root := Root} = Value) ->
 pending(#{message := Message}) ->
     Message.
 
+%% @doc What a value is known by: the same for values that hold and have seen the same, and for hardly any others.
+-spec digest(value()) -> digest().
 digest(#{root := Root, context := Context}) ->
     {muster_trie:tally({node, Root}), muster_causal:hash(Context)}.
 

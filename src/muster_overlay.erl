@@ -74,6 +74,8 @@
     entities := non_neg_integer(),
     waypoints := non_neg_integer(),
     annotations := non_neg_integer(),
+    %% The same on two members that hold, and have seen, the same.
+    digest := non_neg_integer(),
     loading := boolean(),
     peers := #{peer() => peer_status()}
 }.

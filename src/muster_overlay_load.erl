@@ -11,41 +11,50 @@
 %% a few chunks ahead of what is acknowledged. Lost ones are sent again from there on.
 -module(muster_overlay_load).
 
--export([start/3, acknowledged/2, delta/3]).
--export_type([chunk/0, send/0]).
+-export([start/4, acknowledged/2, delta/3]).
+-export_type([chunk/0, latest/0, send/0]).
 
 -type chunk() ::
     {begin_load, muster_causal:context()}
     | {part, Interval :: tuple(), [{muster_overlay_state:key(), muster_trie:siblings()}]}
     | end_load.
+%% A state's context, with the entries that the receiver lacks, and perhaps others.
+-type latest() :: {muster_causal:context(), [{muster_overlay_state:key(), muster_trie:siblings()}]} | unknown.
 -type send() :: fun((Sequence :: pos_integer(), chunk()) -> term()).
 
 -define(CHUNK_BYTES, 60000).
--define(CHUNK_ENTRIES, 512).
+-define(CHUNK_ENTRIES, 400).
 -define(WINDOW, 8).
 -define(REPEAT_MS, 500).
 -define(GIVE_UP_MS, 15000).
 
-%% `Seen' is what the receiver has.
--spec start(pid(), Seen :: muster_causal:counters(), send()) -> {pid(), reference()}.
-start(Server, Seen, Send) ->
-    spawn_monitor(fun() -> run(Server, Seen, Send) end).
+%% `Seen' is what the receiver has; what it lacks is told here, or to be looked for in all of the server's state.
+-spec start(pid(), Seen :: muster_causal:counters(), latest(), send()) -> {pid(), reference()}.
+start(Server, Seen, Latest, Send) ->
+    spawn_monitor(fun() -> run(Server, Seen, Latest, Send) end).
 
 -spec acknowledged(pid(), pos_integer()) -> ok.
 acknowledged(Pid, Sequence) ->
     Pid ! {acknowledged, Sequence},
     ok.
 
-run(Server, Seen, Send) ->
+run(Server, Seen, Latest, Send) ->
     Monitor = erlang:monitor(process, Server),
-    {Pin, Paths, Context} = muster_overlay_pin:take(Server),
-    Unseen = fun(Entry, Acc) -> unseen(Entry, Seen, Acc) end,
-    Entries = lists:foldl(
-        fun(Path, Acc) -> lists:foldl(Unseen, Acc, muster_overlay_pin:piece(Pin, Path)) end, #{}, Paths
-    ),
-    ok = muster_overlay_pin:release(Pin),
+    {Context, Entries} = lacking(Server, Seen, Latest),
     Chunks = [{begin_load, Context} | parts(Context, Seen, Entries)] ++ [end_load],
     pace(1, Chunks, [], Send, {Monitor, now_ms()}).
+
+lacking(_Server, Seen, {Context, Entries}) ->
+    {Context, unseen_of(Entries, Seen, #{})};
+lacking(Server, Seen, unknown) ->
+    {Pin, Paths, Context} = muster_overlay_pin:take(Server),
+    Collect = fun(Path, Acc) -> unseen_of(muster_overlay_pin:piece(Pin, Path), Seen, Acc) end,
+    Entries = lists:foldl(Collect, #{}, Paths),
+    ok = muster_overlay_pin:release(Pin),
+    {Context, Entries}.
+
+unseen_of(Entries, Seen, Acc) ->
+    lists:foldl(fun(Entry, Found) -> unseen(Entry, Seen, Found) end, Acc, Entries).
 
 %% By lineage, as chunks are. An entry with several new dots comes with each.
 unseen({Key, Siblings}, Seen, Acc) ->

@@ -19,7 +19,7 @@
 -type body() ::
     {update, muster_crdt_channel:update()}
     | {acknowledge, muster_crdt_channel:acknowledgement()}
-    | {has, Incarnation :: term(), Base :: pos_integer()}
+    | {has, Base :: pos_integer(), muster_crdt_channel:mark(), muster_crdt_sync:digest()}
     | {shared, Incarnation :: term(), UpTo :: pos_integer(), [Id :: term()]}
     | {resync, Incarnation :: term()}
     | {sync, muster_crdt_sync:message(), mark()}
@@ -43,6 +43,8 @@
     sent_at := ms() | none,
     session := none | {muster_crdt_sync:session(), mark(), SentAt :: ms(), Tries :: non_neg_integer()},
     next_session := ms(),
+    %% Since when reconnections have put off the next session.
+    put_off := ms() | none,
     ended := ms(),
     %% From one session to the next.
     interval := pos_integer(),
@@ -62,15 +64,19 @@
     load => true
 }.
 
-%% More dots than this, or a bigger message, are streamed.
+%% A delta of more dots than this, or a bigger message, is streamed instead.
 -define(BULK, 1000).
 -define(BULK_BYTES, 262144).
+%% Where more dots than this are missing, finding them by hashes takes more bytes than what is streamed besides them.
+-define(FEW, 20).
 %% What a peer has by others' updates moves no base here: one that is further behind than that is sent an update.
 -define(STALE, 200).
 %% As many as the channel remembers.
 -define(SENT, 8).
 -define(TRIES, 5).
 -define(RETRY_MAX_MS, 5000).
+%% A link that comes and goes puts off a session that is due for no longer.
+-define(PUT_OFF_MS, 15000).
 %% A session that is silent for so long keeps nobody else waiting.
 -define(TALKING_MS, 1000).
 %% An update that waits for its answer for so long is repeated less and less often.
@@ -91,6 +97,7 @@ new(Now, FirstSession, Interval) ->
         sent_at => none,
         session => none,
         next_session => FirstSession,
+        put_off => none,
         ended => Now,
         interval => Interval,
         failures => 0,
@@ -109,8 +116,14 @@ resume(Now, Peer) ->
 %% The peer is connected again. If it is known what it has, updates do, once it says that it has not lost
 %% that.
 -spec reconnected(ms(), peer()) -> peer().
-reconnected(Now, #{based := true, next_session := Next} = Peer) ->
-    (resume(Now, Peer))#{next_session := max(Next, Now + ?RETRY_MAX_MS), confirmed := false};
+reconnected(Now, #{based := true, next_session := Next, put_off := PutOff} = Peer) ->
+    Since =
+        case PutOff of
+            none -> Now;
+            _ -> PutOff
+        end,
+    Later = min(Now + ?RETRY_MAX_MS, Since + ?PUT_OFF_MS),
+    (resume(Now, Peer))#{next_session := max(Next, Later), put_off := Since, confirmed := false};
 reconnected(Now, Peer) ->
     resume(Now, Peer).
 
@@ -229,8 +242,9 @@ tick_updates({State, Version}, Now, Sync, #{based := true, outbox := #{base := {
     case is_due(Now, Sync, Peer) andalso Peer of
         false ->
             {[], Peer};
-        #{confirmed := false, outbox := #{incarnation := Incarnation, base := {Sequence, _}}} ->
-            {[{has, Incarnation, Sequence}], waits(Now, Peer)};
+        #{confirmed := false, outbox := #{base := {Sequence, _}}} ->
+            {Mark, Marked} = mark(State, Version, Peer),
+            {[{has, Sequence, Mark, muster_crdt_sync:digest(State)}], waits(Now, Marked)};
         _ ->
             case is_beyond(?BULK, Base, State) of
                 true -> {[offer(State)], waits(Now, Peer)};
@@ -304,16 +318,17 @@ handle({update, {update, Incarnation, _, _, _} = Update}, {State, _, Recent, _},
     case muster_crdt_channel:deliver(Update, State, Inbox, Recent) of
         {ok, Acknowledgement, Joined, NewInbox, NewRecent} ->
             Outcome = #{send => [{acknowledge, Acknowledgement}], state => Joined, keys => all, recent => NewRecent},
-            {Outcome, heard(Update, Peer#{inbox := NewInbox}, Inbox)};
+            {Outcome, heard(Update, Peer#{inbox := NewInbox, answered_at := none}, Inbox)};
         resync ->
             {nothing([{resync, Incarnation}], State), Peer}
     end;
-handle({has, Incarnation, Sequence}, {State, _, _, _}, _Now, #{inbox := Inbox} = Peer) when is_integer(Sequence) ->
-    case Inbox of
-        #{Incarnation := Last} when Last >= Sequence ->
-            {nothing([{acknowledge, {acknowledge, Incarnation, Sequence}}], State), Peer};
-        #{} ->
-            {nothing([{resync, Incarnation}], State), Peer}
+handle({has, Base, {_, Sequence} = Mark, Digest}, {State, _, _, Busy}, Now, Peer) when
+    is_integer(Base), is_integer(Sequence), Base =< Sequence
+->
+    case muster_crdt_sync:digest(State) of
+        Digest -> has_all(Mark, State, Peer);
+        _ when Busy -> {nothing([], State), Peer};
+        _ -> has(Base, Mark, State, Now, Peer)
     end;
 handle({acknowledge, Acknowledgement}, {State, _, _, _}, Now, Peer) ->
     {nothing([], State), to_share(Now, Peer, acknowledged(Acknowledgement, Peer))};
@@ -340,6 +355,20 @@ handle({reply, {differ, Id, _, _}, _, _}, {State, _, _, true}, Now, #{session :=
 handle({reply, Reply, Mark, Acknowledgements}, {State, _, _, _}, Now, Peer) ->
     Acked = lists:foldl(fun acknowledged/2, Peer, Acknowledgements),
     reply(Reply, Mark, State, Now, Acked).
+
+%% What the peer would say came from another already.
+has_all(Mark, State, #{inbox := Inbox} = Peer) ->
+    {Acknowledgement, NewInbox} = muster_crdt_channel:received(Mark, Inbox),
+    {nothing([{acknowledge, Acknowledgement}], State), Peer#{inbox := NewInbox}}.
+
+%% Its update is on the way then: others need not say the same meanwhile.
+has(Base, {Incarnation, _}, State, Now, #{inbox := Inbox} = Peer) ->
+    case Inbox of
+        #{Incarnation := Last} when Last >= Base ->
+            {nothing([{acknowledge, {acknowledge, Incarnation, Base}}], State), Peer#{answered_at := Now}};
+        #{} ->
+            {nothing([{resync, Incarnation}], State), Peer}
+    end.
 
 %% What it says is not said back to it: not of the first update in a life of the peer's, which may have
 %% lost since what it had acknowledged in the last one.
@@ -433,8 +462,8 @@ reply(
     #{session := {#{id := Id}, _, _, _}} = Peer
 ) ->
     case {muster_overlay_state:missing(Ours, Theirs), muster_overlay_state:missing(Theirs, Ours)} of
-        {Here, _} when Here > ?BULK -> {load(State), Peer#{session := none}};
-        {_, There} when There > ?BULK -> {nothing([offer(State)], State), failed(Now, Peer)};
+        {Here, _} when Here > ?FEW -> {load(State), Peer#{session := none}};
+        {_, There} when There > ?FEW -> {nothing([offer(State)], State), failed(Now, Peer)};
         _ -> proceed(Reply, Mark, State, Now, Peer)
     end;
 reply(Reply, Mark, State, Now, #{session := {_, _, _, _}} = Peer) ->
@@ -460,8 +489,9 @@ proceed(Reply, TheirMark, State, Now, #{session := {Session, Mark, _, _}, inbox 
     end.
 
 ended(Now, #{interval := Interval} = Peer) ->
-    Peer#{session := none, failures := 0, ended := Now, next_session := Now + Interval}.
+    Peer#{session := none, failures := 0, ended := Now, next_session := Now + Interval, put_off := none}.
 
 %% The side that answered starts one itself only if the other does not.
 answered(Now, #{interval := Interval} = Peer) ->
-    Peer#{answered_at := none, failures := 0, ended := Now, next_session := Now + Interval + Interval div 4}.
+    Next = Now + Interval + Interval div 4,
+    Peer#{answered_at := none, failures := 0, ended := Now, next_session := Next, put_off := none}.

@@ -16,6 +16,10 @@
 -define(LOG_EVERY_MS, 1000).
 %% After a failure of the disk.
 -define(REOPEN_MS, 5000).
+%% Words of the heap at least: usually, and during a load, for each entry that is there.
+-define(HEAP_WORDS, 233).
+-define(LOAD_WORDS, 40).
+-define(LOAD_WORDS_MAX, 8388608).
 -define(LOG_META, #{domain => [muster]}).
 
 -record(state, {
@@ -155,9 +159,9 @@ handle_info(take_chunk, S) ->
 handle_info({streamed, Id, Bytes, Sent}, S) when is_integer(Bytes) ->
     {noreply, counted(Sent, Id, Bytes, S)};
 handle_info({timeout, Timer, sync}, #state{sync = Timer} = S) ->
-    {noreply, answer_waiters(tick(flush(scheduled(S))))};
-handle_info({stored, Writer}, #state{store = Store} = S) when Store =/= none ->
-    {noreply, S#state{store = muster_overlay_store:stored(Writer, Store)}};
+    {noreply, answer_waiters(tick(remembered(flush(scheduled(S)))))};
+handle_info({stored, Writer, Records}, #state{store = Store} = S) when Store =/= none ->
+    {noreply, S#state{store = muster_overlay_store:stored(Writer, Records, Store)}};
 handle_info(reopen_store, #state{store = none, options = #{data_dir := Directory}} = S) when Directory =/= undefined ->
     {noreply, reopened(S)};
 handle_info({'EXIT', _, normal}, S) ->
@@ -243,6 +247,12 @@ kept(N, #state{store = Store} = S) ->
         true -> flush(S#state{store = Changed});
         false -> S#state{store = Changed}
     end.
+
+%% What a stream brought is written as it came.
+appended(_Delta, _Old, #state{store = none} = S) ->
+    S;
+appended(Delta, Old, #state{store = Store, overlay = New} = S) ->
+    S#state{store = muster_overlay_store:append(Delta, Old, New, Store)}.
 
 flush(#state{store = none} = S) ->
     S;
@@ -359,6 +369,8 @@ is_busy({sync, {begin_sync, _, _}, _}, Id, Now, Peers) ->
     muster_overlay_roster:any_other(Id, fun(Peer) -> muster_overlay_peer:is_talking(Now, Peer) end, Peers);
 is_busy({reply, {differ, _, _, _}, _, _}, Id, Now, Peers) ->
     muster_overlay_roster:any_other(Id, fun(Peer) -> muster_overlay_peer:is_asking(Now, Peer) end, Peers);
+is_busy({has, _, _, _}, Id, Now, Peers) ->
+    muster_overlay_roster:any_other(Id, fun(Peer) -> muster_overlay_peer:is_talking(Now, Peer) end, Peers);
 is_busy(_, _, _, _) ->
     false.
 
@@ -444,7 +456,10 @@ taken({begin_load, Theirs}, _Id, Load, S) ->
 taken({part, _, _} = Part, _Id, Load, #state{overlay = Overlay} = S) ->
     Delta = muster_overlay_load:delta(Part, muster_overlay_intake:theirs(Load), Overlay),
     {ok, New} = muster_overlay_state:join(Delta, Overlay),
-    adopted(touched(Part, Overlay), New, S);
+    %% Less often collected, most of the garbage of a load is never copied.
+    Words = min(?LOAD_WORDS_MAX, muster_overlay_state:size(New) * ?LOAD_WORDS),
+    process_flag(min_heap_size, max(?HEAP_WORDS, Words)),
+    appended(Delta, Overlay, adopted(touched(Part, Overlay), New, S));
 taken(end_load, Id, Load, #state{overlay = Overlay} = S) ->
     Now = now_ms(),
     muster_telemetry:execute(
@@ -459,6 +474,7 @@ taken(end_load, Id, Load, #state{overlay = Overlay} = S) ->
 
 %% What is still different, a session finds.
 load_ended(#state{load = Load, peers = Peers} = S) ->
+    process_flag(min_heap_size, ?HEAP_WORDS),
     Id = muster_overlay_intake:from(Load),
     Resumed = muster_overlay_peer:resume(now_ms(), muster_overlay_roster:protocol(Id, Peers)),
     with_protocol(Id, Resumed, S#state{load = none}).
@@ -485,9 +501,15 @@ stream(Id, Reference, Context, #state{streams = Streams, carrier = Carrier, peer
                 Sent = muster_overlay_carrier:send(Addresses, Body, Carrier),
                 Server ! {streamed, Id, erlang:external_size(Body), Sent}
             end,
-            {Pid, Monitor} = muster_overlay_load:start(self(), Seen, Send),
-            S#state{streams = Streams#{Monitor => {Id, Reference, Pid}}}
+            #state{overlay = Overlay, recent = Recent} = S1 = remembered(S),
+            Latest = muster_overlay_state:latest(Seen, Overlay, Recent),
+            {Pid, Monitor} = muster_overlay_load:start(self(), Seen, Latest, Send),
+            S1#state{streams = Streams#{Monitor => {Id, Reference, Pid}}}
     end.
+
+%% What was changed here is known to the memory only once it has looked.
+remembered(#state{overlay = Overlay, recent = Recent} = S) ->
+    S#state{recent = muster_crdt_recent:observe(Overlay, Recent)}.
 
 %%% Peers
 
@@ -650,6 +672,7 @@ status(#state{options = #{node_id := Self}, counts = Counts, version = Version} 
         entities => maps:get(entity, Counts),
         waypoints => maps:get(waypoint, Counts),
         annotations => maps:get(annotation, Counts),
+        digest => muster_overlay_state:digest(S#state.overlay),
         loading => is_loading(Now, S),
         peers => muster_overlay_roster:status(Version, S#state.name, Now, S#state.peers)
     }.

@@ -11,8 +11,8 @@
 -module(muster_overlay_state).
 
 -export([new/0, put/4, remove/2, find/2, size/1, decode/1, join/2, merge/2, check/2]).
--export([is_same/2, touched/3, changes/3, apply_to_counts/2, counts/1]).
--export([missing/2, paths/1, piece/2, read/3]).
+-export([is_same/2, digest/1, touched/3, changes/3, apply_to_counts/2, counts/1]).
+-export([missing/2, latest/3, paths/1, piece/2, read/3]).
 -export_type([state/0, kind/0, key/0, encoded/0, change/0, counts/0]).
 
 -type kind() :: entity | waypoint | annotation.
@@ -28,6 +28,8 @@
 -define(COMPRESSED, 80).
 %% With up to this many entries in a piece, handing one out takes about a millisecond.
 -define(PIECE, 1000).
+%% Looking up so many of the latest changes takes milliseconds.
+-define(LATEST, 2000).
 
 -spec new() -> state().
 new() ->
@@ -97,6 +99,11 @@ is_same(#{root := A, context := Context}, #{root := B, context := Context}) ->
 is_same(_, _) ->
     false.
 
+%% The same for states that hold and have seen the same, wherever they are.
+-spec digest(state()) -> non_neg_integer().
+digest(State) ->
+    erlang:phash2(muster_crdt_sync:digest(State), 1 bsl 32).
+
 %% The net changes of these keys between two states.
 -spec changes([key()], Old :: state(), New :: state()) -> [change()].
 changes(Keys, Old, New) ->
@@ -146,6 +153,16 @@ missing([{_, Lineage, N} | Entries], Seen, Sum) ->
     end;
 missing([], _Seen, Sum) ->
     Sum.
+
+%% What who has seen this lacks, if it is not much and still remembered: the entries, and what this state has seen.
+-spec latest(muster_causal:counters(), state(), muster_crdt_recent:recent()) -> muster_overlay_load:latest().
+latest(Seen, #{root := Root, context := Context}, Recent) ->
+    Parts = [{Lineage, Above, UpTo} || {_, Lineage, Above, UpTo} <- muster_crdt_delta:intervals(Seen, Context)],
+    Few = lists:sum([UpTo - Above || {_, Above, UpTo} <- Parts]) =< ?LATEST,
+    case Few andalso muster_crdt_recent:find(Parts, Recent) of
+        {ok, Dots} -> {Context, [{Key, muster_trie:siblings(Key, Root)} || Key <- lists:usort([K || {K, _} <- Dots])]};
+        _ -> unknown
+    end.
 
 %%% Reading it all, in pieces
 

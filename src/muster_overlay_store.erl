@@ -3,7 +3,7 @@
 %% snapshot written, after which the older logs go. The server is never kept waiting.
 -module(muster_overlay_store).
 
--export([open/2, flush/2, stored/2, changed/2, is_full/1, close/2, is_writer/2]).
+-export([open/2, flush/2, append/4, stored/3, changed/2, is_full/1, close/2, is_writer/2]).
 -export_type([store/0]).
 
 -include_lib("kernel/include/logger.hrl").
@@ -19,10 +19,12 @@
 
 %% Deltas of about so many keys are made; and no more than so many wait for a slow disk.
 -define(CHANGES, 500).
--define(OUTSTANDING, 8).
+-define(OUTSTANDING, 32).
 -define(CLOSE_MS, 4000).
 %% Logs are replaced by a snapshot when they are bigger than that, and than the last snapshot.
 -define(LOGS_BYTES, 4194304).
+%% About as many bytes are made safe at one go.
+-define(SYNC_BYTES, 1048576).
 -define(LOG_META, #{domain => [muster]}).
 
 %% Starts the writer, linked, with a log of its own. `State' is what the files hold.
@@ -56,17 +58,30 @@ flush(State, #{writer := Writer, given := Given, outstanding := Outstanding} = S
         true ->
             Store#{changes := 0};
         false ->
-            Writer ! {append, muster_crdt_delta:delta(Given, State)},
+            Writer ! {append, muster_crdt_delta:delta(Given, State), compact},
             Store#{given := State, outstanding := Outstanding + 1, changes := 0}
     end;
 flush(_State, Store) ->
     Store.
 
-%% A write is on disk.
--spec stored(pid(), store()) -> store().
-stored(Writer, #{writer := Writer, outstanding := Outstanding} = Store) ->
-    Store#{outstanding := Outstanding - 1};
-stored(_, Store) ->
+%% Has a delta written as it came from elsewhere, which costs the server nothing but to hand it on, if it made `New'
+%% of what was given last. As many may follow, the logs are not replaced by a snapshot now.
+-spec append(muster_crdt_delta:delta(), Old, New, store()) -> store() when
+    Old :: muster_overlay_state:state(), New :: muster_overlay_state:state().
+append(Delta, Old, New, #{writer := Writer, given := Given, outstanding := Outstanding} = Store) ->
+    case Outstanding < ?OUTSTANDING andalso muster_overlay_state:is_same(Given, Old) of
+        true ->
+            Writer ! {append, Delta, later},
+            Store#{given := New, outstanding := Outstanding + 1, changes := 0};
+        false ->
+            Store
+    end.
+
+%% So many writes are on disk.
+-spec stored(pid(), pos_integer(), store()) -> store().
+stored(Writer, Records, #{writer := Writer, outstanding := Outstanding} = Store) ->
+    Store#{outstanding := Outstanding - Records};
+stored(_, _, Store) ->
     Store.
 
 -spec is_writer(pid(), store() | none) -> boolean().
@@ -115,12 +130,17 @@ limit(Base) ->
 %% A disk that fails ends the writer; the server opens the store anew.
 loop(#{server := Server, device := Device, bytes := Bytes, snapshot := Snapshot} = W) ->
     receive
-        {append, Delta} ->
-            Record = muster_overlay_files:record({delta, Delta}),
-            must(file:write(Device, Record)),
+        {append, Delta, When} ->
+            {Written, Records, Compact} = append_all(Delta, When, Device, {0, 0, false}),
             must(file:datasync(Device)),
-            Server ! {stored, self()},
-            loop(compacted(W#{bytes := Bytes + iolist_size(Record)}));
+            Server ! {stored, self(), Records},
+            Appended = W#{bytes := Bytes + Written},
+            loop(
+                case Compact of
+                    true -> compacted(Appended);
+                    false -> Appended
+                end
+            );
         {'DOWN', Monitor, process, _, Reason} when {Monitor, Reason} =:= {Snapshot, normal} ->
             loop(superseded(W));
         {'DOWN', Snapshot, process, _, Reason} ->
@@ -130,6 +150,16 @@ loop(#{server := Server, device := Device, bytes := Bytes, snapshot := Snapshot}
             ok;
         close ->
             file:close(Device)
+    end.
+
+%% What waits already is made safe along with it.
+append_all(Delta, When, Device, {Bytes, Records, Compact}) ->
+    Record = muster_overlay_files:record({delta, Delta}),
+    must(file:write(Device, Record)),
+    Appended = {Bytes + iolist_size(Record), Records + 1, Compact orelse When =:= compact},
+    receive
+        {append, Next, Then} when element(1, Appended) < ?SYNC_BYTES -> append_all(Next, Then, Device, Appended)
+    after 0 -> Appended
     end.
 
 must(ok) -> ok;

@@ -23,21 +23,28 @@ environment(Name, Default) ->
 check_one(Generator, Test, Seed, Run) ->
     Size = 2 + Run rem 60,
     {ok, Commands} = proper_gen:pick(Generator, Size, {Seed, Run, 7}),
-    case holds(Test, Commands) of
-        true -> ok;
-        false -> fail(Test, shrink(Test, Commands, length(Commands) div 2), Seed, Run)
+    case outcome(Test, Commands) of
+        true ->
+            ok;
+        Failure ->
+            %% At once: what fails only sometimes may not fail again.
+            io:format(user, "~nMUSTER_PROPER_SEED=~p fails in run ~p: ~tp~n", [Seed, Run, Failure]),
+            fail(Test, shrink(Test, Commands, length(Commands) div 2), Seed, Run)
     end.
 
 fail(Test, Commands, Seed, Run) ->
-    io:format(user, "~nMUSTER_PROPER_SEED=~p fails in run ~p; shrunk:~n~p~n", [Seed, Run, Commands]),
+    io:format(user, "shrunk:~n~p~n", [Commands]),
     true = Test(Commands),
     error({failed_only_once, {seed, Seed}, {run, Run}}).
 
 holds(Test, Commands) ->
+    outcome(Test, Commands) =:= true.
+
+outcome(Test, Commands) ->
     try
         Test(Commands)
     catch
-        _:_ -> false
+        Class:Reason:Stack -> {Class, Reason, Stack}
     end.
 
 %% Leaves out what the failure does not need: long stretches first.

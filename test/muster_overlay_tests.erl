@@ -171,6 +171,7 @@ command() ->
         {2, {duplicate, Pick}},
         {4, {lose, Pick}},
         {1, {forget, Node}},
+        {1, {reconnect, Node}},
         {1, {save, Node}},
         {1, {restart, Node}}
     ]).
@@ -215,6 +216,10 @@ run({forget, Name}, #{nodes := Nodes} = World) ->
     #{Name := #{peers := Peers} = Node} = Nodes,
     Forgotten = maps:map(fun(_, Peer) -> muster_overlay_peer:forget_base(Peer) end, Peers),
     World#{nodes := Nodes#{Name := Node#{peers := Forgotten}}};
+run({reconnect, Name}, #{now := Now, nodes := Nodes} = World) ->
+    #{Name := #{peers := Peers} = Node} = Nodes,
+    Again = maps:map(fun(_, Peer) -> muster_overlay_peer:reconnected(Now, Peer) end, Peers),
+    World#{nodes := Nodes#{Name := Node#{peers := Again}}};
 run({save, Name}, #{saved := Saved, nodes := Nodes} = World) ->
     #{Name := #{state := State}} = Nodes,
     World#{saved := Saved#{Name => State}};
@@ -261,8 +266,13 @@ deliver({From, To, {shared, Incarnation, Sequence, Others}}, #{nodes := Nodes} =
     end;
 deliver({From, To, Body}, #{now := Now, nodes := Nodes, network := Network} = World) ->
     #{To := #{state := State, version := Version, recent := Recent, peers := Peers} = Node} = Nodes,
-    {#{send := Bodies, state := New} = Outcome, Peer} =
+    {#{send := Bodies, state := Handled} = Outcome, Handling} =
         muster_overlay_peer:handle(Body, {State, Version, Recent, false}, Now, map_get(From, Peers)),
+    {New, Peer} =
+        case Outcome of
+            #{load := true} -> {streamed(From, Handled, Nodes), muster_overlay_peer:resume(Now, Handling)};
+            #{} -> {Handled, Handling}
+        end,
     NewVersion =
         case muster_overlay_state:is_same(State, New) of
             true -> Version;
@@ -280,6 +290,10 @@ deliver({From, To, Body}, #{now := Now, nodes := Nodes, network := Network} = Wo
         },
         network := [{To, From, B} || B <- Bodies] ++ Network
     }.
+
+streamed(From, State, Nodes) ->
+    #{From := #{state := Theirs}} = Nodes,
+    muster_lww_map:merge(State, Theirs).
 
 heard({update, {update, Incarnation, Sequence, _, _}}, From, Now, {Before, Version}, #{hearsay := Hearsay}) when
     Version > Before
@@ -311,6 +325,19 @@ deliver_all(#{network := Network} = World) ->
 
 is_acknowledged(#{version := Version, peers := Peers}) ->
     lists:all(fun(Peer) -> muster_overlay_peer:is_acknowledged(Version, Peer) end, maps:values(Peers)).
+
+%% A link that comes and goes does not put off a session for ever.
+flapping_test() ->
+    State = muster_overlay_state:new(),
+    Based = (muster_overlay_peer:new(0, 1000, 1000))#{based := true},
+    Flap = fun(Now, Peer) -> muster_overlay_peer:reconnected(Now, Peer) end,
+    Begins = fun(Now, Peer) ->
+        {Said, _} = muster_overlay_peer:tick({State, 1, {0, due}}, Now, 500, Peer),
+        [Message || {sync, Message, _} <- Said]
+    end,
+    Flapped = lists:foldl(Flap, Based, lists:seq(1000, 13000, 4000)),
+    [] = Begins(14000, Flapped),
+    [_] = Begins(17000, Flap(16500, Flapped)).
 
 %%% What is heard is not passed on to those who have it
 

@@ -13,20 +13,28 @@ defmodule Muster.Overlay.Soak do
   @stop_seconds String.to_integer(System.get_env("SOAK_STOP_SECONDS", "5"))
   @only System.get_env("SOAK_ONLY")
 
-  # Nodes, and what fails between them: the overlay's own transport, or the connections of the nodes.
-  @clusters [{3, :transport}, {5, :transport}, {3, :connections}, {5, :connections}]
+  # Nodes, what fails between them (the overlay's own transport, or the connections of the nodes), and how
+  # often digests are compared: where that is once a day, what deltas get wrong stays wrong.
+  @often 400
+  @daily 86_400_000
+  @clusters [
+    {3, :transport, @daily},
+    {5, :transport, @often},
+    {3, :connections, @often},
+    {5, :connections, @daily}
+  ]
   @steps 4
   @changes 25
   @ids 12
-  @options [sync_interval_ms: 30, anti_entropy_interval_ms: 400]
+  @options [sync_interval_ms: 30, anti_entropy_interval_ms: @often]
 
-  for {{size, failing}, index} <- Enum.with_index(@clusters),
+  for {{size, failing, digests}, index} <- Enum.with_index(@clusters),
       rounds = Enum.filter(1..@rounds, &(rem(&1 - 1, length(@clusters)) == index)),
       rounds =
         if(@only, do: Enum.filter(rounds, &(&1 == String.to_integer(@only))), else: rounds),
       rounds != [] do
-    test "#{size} nodes, failing #{failing}" do
-      cluster = start(unquote(size), unquote(failing))
+    test "#{size} nodes, failing #{failing}, digests every #{digests} ms" do
+      cluster = start(unquote(size), unquote(failing), unquote(digests))
 
       Enum.reduce(unquote(rounds), cluster, fn round, cluster ->
         run_round(cluster, round)
@@ -163,11 +171,12 @@ defmodule Muster.Overlay.Soak do
 
   # ---- the nodes ----
 
-  defp start(size, failing) do
+  defp start(size, failing, digests) do
     names = for n <- 1..size, do: unique_name("soak#{n}_")
 
     cluster = %{
       failing: failing,
+      digests: digests,
       nodes: [],
       names: names,
       state: %{},
@@ -205,7 +214,8 @@ defmodule Muster.Overlay.Soak do
   defp start_overlay(cluster, node) do
     peers = for name <- cluster.names, name != node.name, do: :"#{name}@127.0.0.1"
     send = if cluster.failing == :transport, do: [send: &OverlayNode.transmit/2], else: []
-    options = @options ++ [peers: peers, node_monitor: :none] ++ send
+    options = [sync_interval_ms: 30, anti_entropy_interval_ms: cluster.digests] ++ send
+    options = options ++ [peers: peers, node_monitor: :none]
     {:ok, _} = call(node, OverlayNode, :start_overlay, [options])
   end
 
