@@ -25,6 +25,7 @@ defmodule Muster.Cluster.ControlPortTest do
   for {name, config, text} <- [
         {"an unknown key", %{heart: 1}, "heart"},
         {"a heartbeat out of range", %{heartbeat_ms: 5}, "heartbeat_ms"},
+        {"no such priority", %{priority: :high}, "priority"},
         {"no map", :none, ""}
       ] do
     test "a configuration is refused by what is wrong with it: #{name}" do
