@@ -22,7 +22,8 @@
 %% <dt>`cnode_path'</dt><dd>The program's path; default: `muster_node' in the application's
 %%     `priv' directory.</dd>
 %% <dt>`cnode_priority'</dt><dd>`raised' (default): on a busy machine the C node runs sooner, as far
-%%     as the system lets it; `normal': as other programs do.</dd>
+%%     as the system lets it; `normal': as other programs do; `realtime': before all ordinary
+%%     programs, where it may.</dd>
 %% <dt>`heartbeat_ms'</dt><dd>Interval of the C node's heartbeats, 10..60000 ms, default 500.</dd>
 %% <dt>`heartbeat_limit'</dt><dd>A C node silent that long is killed and restarted; 20..600000 ms,
 %%     at least twice `heartbeat_ms', default 3000; to its first heartbeat it has at least 10 s.
@@ -126,7 +127,7 @@ options(Env) ->
     Table = #{
         cnode => muster_options:one_of(enabled, [enabled, disabled]),
         cnode_path => {undefined, fun is_path/1, <<"a path, as a string or binary">>},
-        cnode_priority => muster_options:one_of(raised, [raised, normal]),
+        cnode_priority => muster_options:one_of(raised, [raised, normal, realtime]),
         heartbeat_ms => muster_options:integer(500, {10, 60000}, "milliseconds"),
         heartbeat_limit => muster_options:integer(3000, {20, 600000}, "milliseconds")
     },

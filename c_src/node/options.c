@@ -31,7 +31,8 @@ static const char help[] =
     "  --listen-ports MIN-MAX range of ports to listen on (default: any)\n"
     "  --ticktime S           a link silent for so long is closed, seconds (default 60)\n"
     "  --priority WHICH       raised (the default): run sooner on a busy machine, as far as the system\n"
-    "                         lets it; normal: as other programs do\n"
+    "                         lets it; normal: as other programs do; realtime: before all\n"
+    "                         of them, where it may\n"
     "  --interval MS          time between pings (default 1000; ping takes 0: the next at once)\n"
     "  --suspect-after MS     a node silent for so long is suspect (default 5000)\n"
     "  --down-after MS        a node silent for so long is down (default 30000)\n"
@@ -86,7 +87,7 @@ static int parse_priority(const char *text, enum muster_priority *priority) {
             return 0;
         }
     }
-    return complain("--priority %s: expected raised or normal", text);
+    return complain("--priority %s: expected raised, normal or realtime", text);
 }
 
 static int parse_port(const char *text, char end, const char **rest, uint16_t *port) {

@@ -12,7 +12,7 @@
 #define SLICE_NS 100000u
 #define NICER_BY 10
 
-const char *const muster_priority_names[] = {"raised", "normal", NULL};
+const char *const muster_priority_names[] = {"raised", "normal", "realtime", NULL};
 
 #if defined(__linux__) && defined(SYS_sched_setattr)
 
@@ -26,20 +26,33 @@ struct attributes {
     uint64_t runtime, deadline, period;
 };
 
-static int shorten_slice(void) {
+static void shorten_slice(void) {
     struct attributes now = {0};
-    if (syscall(SYS_sched_getattr, 0, &now, sizeof now, 0) != 0 || now.policy != SCHED_OTHER) {
-        return -1;
+    if (syscall(SYS_sched_getattr, 0, &now, sizeof now, 0) == 0) {
+        now.runtime = SLICE_NS;
+        (void)syscall(SYS_sched_setattr, 0, &now, 0);
     }
-    now.runtime = SLICE_NS;
-    (void)syscall(SYS_sched_setattr, 0, &now, 0);
-    return 0;
+}
+
+static int go_before_all(void) {
+    struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+    return sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest);
+}
+
+static int is_ordinary(void) {
+    return sched_getscheduler(0) == SCHED_OTHER;
 }
 
 #else
 
-static int shorten_slice(void) {
-    return 0;
+static void shorten_slice(void) {}
+
+static int go_before_all(void) {
+    return -1;
+}
+
+static int is_ordinary(void) {
+    return 1;
 }
 
 #endif
@@ -54,7 +67,10 @@ static void improve_nice(void) {
 }
 
 void muster_priority_set(enum muster_priority priority) {
-    if (priority == MUSTER_PRIORITY_RAISED && shorten_slice() == 0) {
-        improve_nice();
+    if (priority == MUSTER_PRIORITY_NORMAL || !is_ordinary() ||
+        (priority == MUSTER_PRIORITY_REALTIME && go_before_all() == 0)) {
+        return;
     }
+    shorten_slice();
+    improve_nice();
 }

@@ -82,6 +82,10 @@ static void test_the_nice_value_improves_where_it_may(void **state) {
     assert_int_equal(in_child(raise_as_started), 0);
 }
 
+static int is_ordinary(void) {
+    return now().policy != SCHED_OTHER;
+}
+
 static int raise_a_batch_job(void) {
     struct sched_param zero = {0};
     if (sched_setscheduler(0, SCHED_BATCH, &zero) != 0) {
@@ -97,6 +101,25 @@ static int raise_a_batch_job(void) {
 static void test_another_policy_is_left_alone(void **state) {
     (void)state;
     assert_int_equal(in_child(raise_a_batch_job), 0);
+}
+
+/* Tried out first, as above. */
+static int be_realtime(void) {
+    struct sched_param lowest = {.sched_priority = 1}, zero = {0};
+    struct attributes before = now();
+    int may = sched_setscheduler(0, SCHED_RR, &lowest) == 0;
+    sched_setscheduler(0, SCHED_OTHER, &zero);
+    muster_priority_set(MUSTER_PRIORITY_REALTIME);
+    struct attributes after = now();
+    if (!may) {
+        return after.policy != before.policy || (has_slices() && after.runtime != 100000);
+    }
+    return after.policy != SCHED_RR || after.priority != 1 || in_child(is_ordinary) != 0;
+}
+
+static void test_realtime_is_for_the_caller_alone(void **state) {
+    (void)state;
+    assert_int_equal(in_child(be_realtime), 0);
 }
 
 static int stay_normal(void) {
@@ -116,6 +139,7 @@ int main(void) {
         cmocka_unit_test(test_nobody_gets_a_short_slice_and_keeps_the_nice_value),
         cmocka_unit_test(test_the_nice_value_improves_where_it_may),
         cmocka_unit_test(test_another_policy_is_left_alone),
+        cmocka_unit_test(test_realtime_is_for_the_caller_alone),
         cmocka_unit_test(test_normal_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
