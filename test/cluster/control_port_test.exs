@@ -43,6 +43,18 @@ defmodule Muster.Cluster.ControlPortTest do
     Cluster.eventually(fn -> not Cluster.alive?(os_pid) end, 1_000)
   end
 
+  test "its nice value is better than its parent's where it may be, unless it is told to be normal" do
+    {own, 0} = System.cmd("nice", [])
+    {better, 0} = System.cmd("nice", ["-n", "-10", "nice"], stderr_to_stdout: false)
+
+    for {config, expected} <- [{%{}, better}, {%{priority: :normal}, own}] do
+      {port, {:hello, 1, %{os_pid: os_pid}}} = RawCnode.start(config)
+      {nice, 0} = System.cmd("ps", ["-o", "ni=", "-p", "#{os_pid}"])
+      assert String.trim(nice) == String.trim(expected)
+      Port.close(port)
+    end
+  end
+
   test "heartbeats come at their interval" do
     {port, {:hello, 1, _}} = RawCnode.start(%{heartbeat_ms: 20})
     beats = for _ <- 1..5, do: RawCnode.next(port, [:heartbeat])
