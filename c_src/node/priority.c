@@ -45,7 +45,8 @@ static int is_ordinary(void) {
 
 #else
 
-static void shorten_slice(void) {}
+static void shorten_slice(void) {
+}
 
 static int go_before_all(void) {
     return -1;

@@ -8,10 +8,10 @@ enum muster_priority { MUSTER_PRIORITY_RAISED, MUSTER_PRIORITY_NORMAL, MUSTER_PR
 extern const char *const muster_priority_names[];
 
 /*
- * With RAISED asks the system to let the calling thread, and those it starts later, run sooner, as far
- * as it may; with REALTIME before all ordinary programs (this thread alone), and where that is refused as
- * with RAISED. A scheduling policy that whoever started us chose is left alone. Nothing is reported: what is
- * refused changes nothing.
+ * With RAISED asks the system to let the calling thread, and those it starts later, run sooner, as
+ * far as it may; with REALTIME before all ordinary programs (this thread alone), and where that is
+ * refused as with RAISED. A scheduling policy that whoever started us chose is left alone. Nothing
+ * is reported: what is refused changes nothing.
  */
 void muster_priority_set(enum muster_priority priority);
 

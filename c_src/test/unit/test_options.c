@@ -94,7 +94,8 @@ static void every_option(void **state) {
     (void)state;
     assert_int_equal(
         parse("--name x@h --peer a@h --peer=b@h --epmd-port 65535 --inet6 --listen ::1 "
-              "--listen-ports 9000-9010 --ticktime 5 --priority normal --interval 10 --suspect-after 20 "
+              "--listen-ports 9000-9010 --ticktime 5 --priority normal --interval 10 "
+              "--suspect-after 20 "
               "--down-after 30 @"),
         0);
     assert_int_equal(options.peer_count, 2);

@@ -1,4 +1,5 @@
-/* What a process that raises its priority gets, and what it leaves alone; each in a child process. */
+/* What a process that raises its priority gets, and what it leaves alone; each in a child process.
+ */
 #include <sched.h>
 #include <stdint.h>
 #include <sys/resource.h>
