@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import failover  # noqa: E402
 from beams import Cluster, compile_nodes  # noqa: E402
 from bench_support import emit  # noqa: E402
+from checks import percentile  # noqa: E402
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "10"))
 # The baseline's cluster with a net_ticktime of 4 s instead of 60: nobody waits for a bench to tick 15 times.
@@ -20,11 +21,6 @@ TICK_ROUNDS = 2
 SILENT = ("silent", "frozen")
 # What ends with a process or a connection; the rest of failover.CAUSES has nothing to be compared with.
 COMPARED = ("killed", "process", "init") + SILENT
-
-
-def percentile(values, share):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(share * len(values)))]
 
 
 def figures(times):

@@ -1,7 +1,7 @@
 #!/usr/bin/env escript
 %% -*- erlang -*-
 %% A cluster of three real BEAM nodes with their C nodes, on loopback: who is connected to whom with
-%% what round-trip time, what a frozen node looks like and what a killed one does.
+%% what round-trip time, what they share, what a frozen node looks like and what a killed one does.
 %%
 %%   make demo                                  (or script/demo [--suspect-after MS] [--ping-interval MS])
 %%
@@ -57,6 +57,8 @@ show(Cluster, Options) ->
     say("They have elected a commander, and all name the same: ~s.", [short(C)]),
     say("", []),
     share_a_set(A, B),
+    [start_overlay(Node) || Node <- Cluster],
+    share_state(C, A, Cluster),
 
     {_, _, PidB} = B,
     signal("STOP", PidB),
@@ -67,6 +69,8 @@ show(Cluster, Options) ->
     signal("CONT", PidB),
     until("it is healthy again", fun() -> lists:all(fun(N) -> status(N, B) =:= healthy end, [A, C]) end),
     table(io_lib:format("~s was resumed (SIGCONT) and is healthy again", [short(B)]), [A, C]),
+    say("What it was asked while it was frozen it has answered now: those round trips took that long.", []),
+    say("", []),
 
     {_, _, PidC} = C,
     Killed = erlang:monotonic_time(microsecond),
@@ -75,6 +79,8 @@ show(Cluster, Options) ->
     say("~s, the commander, is killed (SIGKILL); its C node leaves by itself. ~b ms later both others name ~s.", [
         short(C), (erlang:monotonic_time(microsecond) - Killed) div 1000, short({agreed_commander([A, B]), x, x})
     ]),
+    [#{status := active, node := Writer}] = lists:usort([entity(Node) || Node <- [A, B]]),
+    say("What ~s wrote is still there on both: unit_1, active.", [short({Writer, x, x})]),
     until("the others see it down", fun() -> lists:all(fun(N) -> status(N, C) =:= down end, [A, B]) end),
     table(io_lib:format("~s is down", [short(C)]), [A, B]),
     until("its C node is gone from epmd", fun() -> not registered(C) end).
@@ -171,6 +177,43 @@ change(Node, Set, Changes) ->
 
 elements(Set) ->
     lists:join(" ", lists:sort(muster_or_set:to_list(Set))).
+
+%% State that all nodes share
+
+start_overlay(Node) ->
+    Spec = #{id => muster_overlay, start => {muster_overlay, start_link, [#{}]}},
+    {ok, _} = on(Node, supervisor, start_child, [kernel_safe_sup, Spec]).
+
+share_state(Writer, Guide, Cluster) ->
+    until("the overlays have met", fun() ->
+        lists:all(fun(N) -> length(maps:get(peers, on(N, muster_overlay, get_overlay_state, []))) =:= 2 end, Cluster)
+    end),
+    Began = erlang:monotonic_time(millisecond),
+    ok = on(Writer, muster_overlay, update_entity, [unit_1, #{status => active}]),
+    ok = on(Guide, muster_overlay, add_waypoint, [#{id => "alpha", label => "Rally Point"}]),
+    until("all hold the entity and the waypoint", fun() ->
+        lists:all(fun(N) -> entity(N) =/= none andalso waypoints(N) =/= [] end, Cluster)
+    end),
+    say(
+        "State that all three share, sent every 500 ms: ~s updates an entity, ~s adds a waypoint; "
+        "~b ms later each has both:",
+        [short(Writer), short(Guide), erlang:monotonic_time(millisecond) - Began]
+    ),
+    [say("  ~-10s unit_1: ~s, by ~s; waypoints: ~s", [short(Node) | shared(Node)]) || Node <- Cluster],
+    say("", []).
+
+shared(Node) ->
+    #{status := Status, node := By} = entity(Node),
+    [Status, short({By, x, x}), lists:join(", ", [Label || #{label := Label} <- waypoints(Node)])].
+
+entity(Node) ->
+    case on(Node, muster_overlay, get_entity, [unit_1]) of
+        {ok, Entity} -> Entity;
+        error -> none
+    end.
+
+waypoints(Node) ->
+    on(Node, muster_overlay, get_all_waypoints, []).
 
 %% Views
 

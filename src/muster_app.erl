@@ -7,7 +7,7 @@
 -export([start/2, stop/1]).
 
 start(_Type, _Args) ->
-    case muster_cnode:options(application:get_all_env(muster)) of
+    case muster_cnode_program:options(application:get_all_env(muster)) of
         {ok, Options} ->
             muster_telemetry:load(),
             muster_sup:start_link(Options);

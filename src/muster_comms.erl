@@ -29,14 +29,15 @@
 %% is `poor' while it is suspect, and `disconnected' when it is down or the BEAM is not connected to
 %% it. A connected node that was never measured is `good', this node itself `excellent'.
 %% {@link update_link/3} and {@link mark_disconnected/2} override that for a while. See
-%% `docs/comms.md'.
+%% `docs/comms.md'. Wrong arguments raise `badarg' in the calling process, and say what is expected.
 -module(muster_comms).
 
 -export([
     start_link/0, start_link/1, start_link/2,
     child_spec/1,
     send_msg/2, send_msg/3, send_msg/4,
-    route/4,
+    route/4, route/5,
+    request_route/4,
     get_link_quality/1, get_link_quality/2,
     get_all_links/0, get_all_links/1,
     update_link/2, update_link/3,
@@ -49,6 +50,10 @@
 -export_type([priority/0, quality/0, counters/0, options/0, server/0]).
 
 -define(RECEIVER, swarm_comms).
+%% What arguments are expected to be. A typing mistake in a priority must not go unnoticed by those who do not look
+%% at results.
+-define(NODE, <<"a node's name, as an atom">>).
+-define(PRIORITY, <<"critical, high, normal or low">>).
 
 -type priority() :: muster_comms_queue:priority().
 -type quality() :: muster_comms_link:quality().
@@ -155,28 +160,46 @@ send_msg(Node, Message, Priority) ->
 %% is `normal' or `low'. `{error, queue_full}': the link is busy and too much waits for it.
 -spec send_msg(server(), node(), term(), priority()) -> ok | {error, disconnected | queue_full}.
 send_msg(Server, Node, Message, Priority) ->
-    check(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
-    case send(Server, {?RECEIVER, Node}, {swarm_msg, Message}, Priority) of
+    Good = [{2, is_node_name(Node), ?NODE}, {4, is_priority(Priority), ?PRIORITY}],
+    ok = muster_arguments:check({?MODULE, send_msg, [Server, Node, Message, Priority]}, Good),
+    case send(Server, {?RECEIVER, Node}, {swarm_msg, Message}, Priority, infinity) of
         {error, dropped} -> ok;
         Result -> Result
     end.
 
-%% @doc The same for any registered process, which gets the message as it is. For servers that build
-%% on it: what was dropped for its priority is told, `{error, dropped}', and a manager that is not
-%% there, or ends meanwhile, is `{error, no_manager}' instead of an exit.
+%% @equiv route(Server, To, Message, Priority, infinity)
 -spec route(server(), {RegisteredName :: atom(), node()}, term(), priority()) ->
     ok | {error, disconnected | queue_full | dropped | no_manager}.
 route(Server, To, Message, Priority) ->
-    check(to, To, fun is_process_name/1, <<"{RegisteredName, Node}">>),
+    route(Server, To, Message, Priority, infinity).
+
+%% @doc The same for any registered process, which gets the message as it is. For servers that build
+%% on it: what was dropped for its priority is told, `{error, dropped}', and a manager that is not
+%% there, ends meanwhile, or does not answer within so many milliseconds, is `{error, no_manager}'
+%% instead of an exit. One that hangs may still send the message later.
+-spec route(server(), {RegisteredName :: atom(), node()}, term(), priority(), timeout()) ->
+    ok | {error, disconnected | queue_full | dropped | no_manager}.
+route(Server, To, Message, Priority, Timeout) ->
+    ok = check_route(route, [Server, To, Message, Priority, Timeout]),
     try
-        send(Server, To, Message, Priority)
+        send(Server, To, Message, Priority, Timeout)
     catch
         exit:_ -> {error, no_manager}
     end.
 
-send(Server, To, Message, Priority) ->
-    check(priority, Priority, fun is_priority/1, <<"critical, high, normal or low">>),
-    gen_server:call(Server, {send, To, Message, Priority}, infinity).
+%% @doc The same for a server that must not wait: the result comes as a message, for
+%% `gen_server:check_response/2'.
+-spec request_route(server(), {RegisteredName :: atom(), node()}, term(), priority()) -> gen_server:request_id().
+request_route(Server, To, Message, Priority) ->
+    ok = check_route(request_route, [Server, To, Message, Priority]),
+    gen_server:send_request(Server, {send, To, Message, Priority}).
+
+check_route(Function, [_, To, _, Priority | _] = Arguments) ->
+    Good = [{2, is_process_name(To), <<"{RegisteredName, Node}">>}, {4, is_priority(Priority), ?PRIORITY}],
+    muster_arguments:check({?MODULE, Function, Arguments}, Good).
+
+send(Server, To, Message, Priority, Timeout) ->
+    gen_server:call(Server, {send, To, Message, Priority}, Timeout).
 
 %%% Links
 
@@ -188,7 +211,7 @@ get_link_quality(Node) ->
 %% @doc How good the link to a node is; `disconnected' also for a node that nobody knows.
 -spec get_link_quality(server(), node()) -> quality().
 get_link_quality(Server, Node) ->
-    check(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
+    ok = muster_arguments:check({?MODULE, get_link_quality, [Server, Node]}, [{2, is_node_name(Node), ?NODE}]),
     gen_server:call(Server, {quality, Node}).
 
 %% @equiv get_all_links(muster_comms)
@@ -212,7 +235,8 @@ update_link(Node, RttMs) ->
 %% BEAM is not connected to, the next message makes it try.
 -spec update_link(server(), node(), number()) -> ok.
 update_link(Server, Node, RttMs) ->
-    check(rtt_ms, RttMs, fun is_rtt/1, <<"a number of milliseconds, 0 or more">>),
+    Good = [{2, is_node_name(Node), ?NODE}, {3, is_rtt(RttMs), <<"a number of milliseconds, 0 or more">>}],
+    ok = muster_arguments:check({?MODULE, update_link, [Server, Node, RttMs]}, Good),
     by_hand(Server, Node, muster_comms_link:classify(RttMs)).
 
 %% @equiv mark_disconnected(muster_comms, Node)
@@ -224,10 +248,10 @@ mark_disconnected(Node) ->
 %% with {@link update_link/3}. The BEAM's connection stays.
 -spec mark_disconnected(server(), node()) -> ok.
 mark_disconnected(Server, Node) ->
+    ok = muster_arguments:check({?MODULE, mark_disconnected, [Server, Node]}, [{2, is_node_name(Node), ?NODE}]),
     by_hand(Server, Node, disconnected).
 
 by_hand(Server, Node, Quality) ->
-    check(node, Node, fun is_node_name/1, <<"a node's name, as an atom">>),
     gen_server:call(Server, {by_hand, Node, Quality}).
 
 %% @equiv stats(muster_comms)
@@ -273,12 +297,6 @@ with_inbox(Server, Call) ->
     end.
 
 %%% Arguments
-
-%% What is wrong raises an error: a typing mistake in a priority must not go unnoticed by those who
-%% do not look at results.
-check(Name, Value, Test, Expected) ->
-    Test(Value) orelse error({invalid_argument, Name, Value, Expected}),
-    ok.
 
 is_node_name(Node) -> muster_leader_options:is_node(Node).
 

@@ -2,7 +2,7 @@
 %% What the OR-Set and the LWW map share: a value is a trie of live dots and a causal context.
 -module(muster_crdt).
 
--export([new/1, merge/2, equal/2, put_siblings/3]).
+-export([new/1, merge/2, equal/2, put_siblings/3, format_error/2]).
 -export_type([causal/0]).
 
 -type causal() :: #{
@@ -36,3 +36,22 @@ equal(_, _) ->
 -spec put_siblings(term(), muster_trie:siblings(), causal()) -> causal().
 put_siblings(Key, Siblings, #{root := Root} = Value) ->
     Value#{root := muster_trie:put(Key, Siblings, Root)}.
+
+%% What the shell, and Elixir's `ArgumentError', say of a value that is none; nothing of one that is
+%% malformed inside.
+-spec format_error(term(), list()) -> #{pos_integer() => unicode:chardata()}.
+format_error(_Reason, [{_Module, Function, [First | Others], Info} | _]) ->
+    #{cause := Struct} = proplists:get_value(error_info, Info),
+    Values =
+        case lists:member(Function, [merge, equal]) of
+            true -> lists:enumerate([First | Others]);
+            false -> [{1, First}]
+        end,
+    maps:from_list([{N, ["expected ", in_words(Struct)]} || {N, Value} <- Values, not is(Struct, Value)]).
+
+is(Struct, #{'__struct__' := Struct}) -> true;
+is(_, _) -> false.
+
+in_words('Elixir.Raxol.Swarm.CRDT.ORSet') -> "an OR-Set";
+in_words('Elixir.Raxol.Swarm.CRDT.LWWMap') -> "an LWW map";
+in_words('Elixir.Raxol.Swarm.CRDT.LWWRegister') -> "an LWW register".

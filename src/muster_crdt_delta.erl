@@ -19,6 +19,9 @@
     delta, [interval()], Dead :: [{Key :: term(), [dot()]}], Live :: [{Key :: term(), muster_trie:siblings()}]
 }.
 
+%% Lineages and counters go up to here. A context with more in it could never be written to again.
+-define(MAX, 16#7ffffffffffffff).
+
 %% @doc What is to be joined to a value that includes `Old' so that it includes `New'. Cost and size
 %% follow the difference; for a big one there is {@link muster_crdt_stream}.
 -spec delta(Old :: value(), New :: value()) -> delta().
@@ -101,7 +104,8 @@ is_ahead(#{context := Context}, {delta, Intervals, _Dead, _Live}) ->
     lists:all(fun({_Replica, Lineage, Above, _UpTo}) -> Above =:= maps:get(Lineage, Seen, 0) end, Intervals).
 
 follows({_Replica, Lineage, Above, UpTo}, Seen) when
-    is_integer(Lineage), is_integer(Above), is_integer(UpTo), 0 =< Above, Above < UpTo
+    is_integer(Lineage), 0 < Lineage, Lineage =< ?MAX,
+    is_integer(Above), is_integer(UpTo), 0 =< Above, Above < UpTo, UpTo =< ?MAX
 ->
     Above =:= 0 orelse muster_causal:is_seen({Lineage, Above}, Seen);
 follows(_, _) ->

@@ -152,7 +152,7 @@ start_link(Options, DefaultName) ->
     case muster_discovery_options:read(Options, DefaultName) of
         {ok, #{name := Name, foreign := Foreign} = Read} ->
             case foreign(Foreign) of
-                ok -> start_checked(server_name(Name), Read);
+                ok -> start_checked(muster_server_name:to_register(Name), Read);
                 {error, Invalid} -> {error, Invalid}
             end;
         {error, Invalid} ->
@@ -419,10 +419,5 @@ prune() ->
 prune(Server) ->
     gen_server:call(Server, prune, infinity).
 
-server_name(Name) when is_atom(Name) -> {local, Name};
-server_name(Name) -> Name.
-
 name_of(Options, Default) when is_function(Options, 0) -> name_of(Options(), Default);
-name_of(#{name := Name}, _) -> Name;
-name_of(Options, Default) when is_list(Options) -> proplists:get_value(name, Options, Default);
-name_of(_, Default) -> Default.
+name_of(Options, Default) -> muster_server_name:in_options(Options, Default).

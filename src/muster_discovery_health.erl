@@ -56,7 +56,7 @@ alive(#{topologies := Topologies, peers := Peers}) ->
     Nameless = not is_alive() andalso lists:any(fun(#{beam := Beam}) -> Beam end, Topologies),
     case lists:append([Refused || #{refused := Refused} <- Topologies]) of
         _ when Nameless ->
-            {degraded, <<"this node is not distributed: it has no name yet (-name, -sname)">>};
+            {degraded, in_words(nameless)};
         [_ | _] = Refused when Peers =:= 0 ->
             {degraded, nobody_but(Refused)};
         _ ->
@@ -72,9 +72,10 @@ nobody_but(Refused) ->
         More
     ]).
 
--spec in_words(unavailable | not_started) -> binary().
+-spec in_words(unavailable | not_started | nameless) -> binary().
 in_words(unavailable) -> <<"there is no C node for this platform, or it is disabled">>;
-in_words(not_started) -> <<"the application muster is not started">>.
+in_words(not_started) -> <<"the application muster is not started">>;
+in_words(nameless) -> <<"this node is not distributed: it has no name yet (-name, -sname)">>.
 
 joined(Texts) ->
     unicode:characters_to_binary(lists:join("; ", Texts)).

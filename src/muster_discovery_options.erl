@@ -52,8 +52,7 @@ table(DefaultName) ->
     Ms = {1, 86400000},
     Mfa = <<"{Module, Function, Arguments}">>,
     #{
-        name =>
-            {DefaultName, fun is_name/1, <<"an atom, {via, Module, Term} or {global, Term}">>},
+        name => muster_server_name:rule(DefaultName),
         strategy => {undefined, fun is_atom/1, <<"a strategy's name, an atom">>},
         topologies =>
             {undefined, fun(T) -> is_list(T) orelse is_map(T) end, <<"a list of topologies">>},
@@ -185,7 +184,8 @@ read_one({Name, Strategy, Options}, Checked) ->
     read_one({Name, [{strategy, Strategy}, {config, Options}]}, Checked);
 read_one(Topology, Checked) ->
     case muster_libcluster:topology(Topology) of
-        {native, Native} -> finish(Native, Checked);
+        %% Its Epmd is the only one that lists nodes.
+        {native, Native} -> as_given([{hosts, nodes}], finish(Native, Checked));
         {foreign, {Name, Spec}} -> own_or_foreign(Name, Spec, Checked);
         {error, Invalid} -> {error, Invalid}
     end.
@@ -209,7 +209,17 @@ own(Name, Given, Spec, Checked) ->
      || {K, V} <- Config
     ],
     Mfas = maps:from_list([P || {K, V} = P <- Spec, lists:member(K, mfa_keys()), V =/= nil]),
-    finish(#{name => Name, strategy => Strategy, options => Options, mfas => Mfas}, Checked).
+    Native = #{name => Name, strategy => Strategy, options => Options, mfas => Mfas},
+    as_given(Renamed, finish(Native, Checked)).
+
+%% An error names the option as the user did.
+as_given(Renamed, {error, {invalid_option, Name, Value, Expected}}) ->
+    case lists:keyfind(Name, 2, Renamed) of
+        {Given, Name} -> {error, {invalid_option, Given, Value, Expected}};
+        false -> {error, {invalid_option, Name, Value, Expected}}
+    end;
+as_given(_, Finished) ->
+    Finished.
 
 mfa_keys() ->
     [connect, disconnect, list_nodes].
@@ -256,13 +266,33 @@ arguments([], Arguments) ->
     {ok, Arguments};
 arguments([{Name, Value} | Rest], Arguments) ->
     case argument(Name, Value) of
-        {ok, _} when is_map_key(Name, Arguments) -> arguments(Rest, Arguments);
-        {ok, Read} -> arguments(Rest, Arguments#{Name => Read});
-        none -> arguments(Rest, Arguments);
+        {ok, _} when is_map_key(Name, Arguments) ->
+            arguments(Rest, Arguments);
+        {ok, Read} ->
+            case Name =/= nodes orelse is_names(Read) of
+                true -> arguments(Rest, Arguments#{Name => Read});
+                false ->
+                    {error, {invalid_option, Name, Value,
+                        <<"a list of nodes, each a name with its host, such as 'app@host'">>}}
+            end;
+        none ->
+            arguments(Rest, Arguments);
         error ->
             {error, {invalid_option, Name, Value,
                 <<"a text, a number, an atom, an address, or a list of these">>}}
     end.
+
+%% Only what is easily mistaken: the C node knows how long a name may be, and of what it is made.
+is_names(Nodes) when is_list(Nodes) -> lists:all(fun is_name_with_host/1, Nodes);
+is_names(_) -> false.
+
+is_name_with_host(Node) when is_binary(Node) ->
+    case binary:split(Node, <<"@">>, [global]) of
+        [<<_, _/binary>>, <<_, _/binary>>] -> true;
+        _ -> false
+    end;
+is_name_with_host(_) ->
+    false.
 
 %% @doc A value as the C node reads it: texts are binaries whatever they were, so are names and
 %% addresses; `nil' and `undefined' are options that are not given.
@@ -372,10 +402,6 @@ is_prefix(Prefix) when length(Prefix) >= 1, length(Prefix) =< 16 ->
     lists:all(fun is_atom/1, Prefix);
 is_prefix(_) ->
     false.
-
-is_name({via, Module, _}) -> is_atom(Module);
-is_name({global, _}) -> true;
-is_name(Name) -> is_atom(Name) andalso not lists:member(Name, [undefined, nil, true, false]).
 
 is_mfa({Module, Function, Arguments}) ->
     is_atom(Module) andalso is_atom(Function) andalso is_list(Arguments);

@@ -1,7 +1,7 @@
 %% @private
 %% The server of {@link muster_discovery}: keeps the topologies in the C node, hands what they find to
 %% the connector, and keeps the table of peers. The instances of different nodes introduce
-%% themselves to each other with `{'$muster_discovery', 1, hello, Map}'.
+%% themselves to each other ({@link muster_discovery_hello}).
 -module(muster_discovery_server).
 
 -behaviour(gen_server).
@@ -10,8 +10,6 @@
 
 -include_lib("kernel/include/logger.hrl").
 
--define(PROTOCOL, 1).
--define(TAG, '$muster_discovery').
 %% How long start_link waits for the C node's word on the options.
 -define(ACTIVATE_MS, 5000).
 -define(RETRY_MS, 5000).
@@ -19,33 +17,12 @@
 -define(ATTACH_MAX_MS, 1000).
 -define(COMPLAINTS_MAX, 100).
 -define(LOG_META, #{domain => [muster]}).
-%% Instances under these names are introduced to those of any other name.
--define(FACES, [muster_discovery, 'Elixir.Raxol.Swarm.Discovery']).
-
--record(topology, {
-    spec :: muster_discovery_options:topology(),
-    key :: binary(),
-    %% What the C node said to it.
-    state = pending :: pending | started | {failed, Text :: binary()} | {missing, binary()},
-    last_sync :: integer() | undefined,
-    last_error :: binary() | undefined,
-    error_at = 0 :: integer(),
-    %% Listed nodes that refuse us, or that we refuse.
-    refused = #{} :: #{Name :: binary() => Why :: iodata()}
-}).
-
--record(await, {
-    from :: gen_server:from(),
-    min :: pos_integer(),
-    ms :: timeout(),
-    timer :: reference() | undefined
-}).
 
 -type cnode() :: starting | up | {down, Reason :: term()}.
 
 -record(state, {
     options :: #{atom() => term()},
-    topologies :: #{term() => #topology{}},
+    topologies :: #{term() => muster_discovery_topology:topology()},
     keys :: #{binary() => Name :: term()},
     connector :: pid(),
     peers :: muster_peer_table:table(),
@@ -58,9 +35,8 @@
     attach_ms = ?ATTACH_MIN_MS :: pos_integer(),
     warned = false :: boolean(),
     activation :: undefined | {gen_server:from(), reference()},
-    %% By the monitor of who waits.
-    awaits = #{} :: #{reference() => #await{}},
-    syncs = #{} :: #{reference() => {gen_server:from(), Ms :: integer(), #{term() => true}, [binary()]}},
+    awaits = muster_peer_waits:new() :: muster_peer_waits:waits(),
+    syncs = muster_sync_waits:new() :: muster_sync_waits:waits(),
     metadata :: muster_discovery:metadata(),
     version :: integer(),
     draining = false :: boolean(),
@@ -80,33 +56,32 @@ init(#{name := Name, topologies := Specs, telemetry_prefix := Prefix} = Options)
             Options
         ))#{owner => self(), telemetry => {Prefix, #{server => Name}}}
     ),
-    Topologies = maps:from_list([{maps:get(name, Spec), topology(Spec, Name)} || Spec <- Specs]),
+    Topologies = maps:from_list([{maps:get(name, Spec), muster_discovery_topology:new(Spec, Name)} || Spec <- Specs]),
     S = #state{
         options = Options,
         topologies = Topologies,
-        keys = maps:from_list([{Key, T} || {T, #topology{key = Key}} <- maps:to_list(Topologies)]),
+        keys = maps:from_list([{muster_discovery_topology:key(T), N} || {N, T} <- maps:to_list(Topologies)]),
         connector = Connector,
         peers = muster_peer_table:new(),
         metadata = own_metadata(maps:get(metadata, Options), Options),
-        version = new_version(0),
+        version = muster_discovery_hello:version(0),
         metrics = #{
             syncs => 0, failures => 0, last_duration_us => 0, events => 0, connects => 0,
             connect_failures => 0, held => 0
         }
     },
     maps:foreach(
-        fun(T, #topology{spec = #{mfas := Mfas}}) -> muster_connector:topology(Connector, T, Mfas) end,
+        fun(N, T) -> muster_connector:topology(Connector, N, muster_discovery_topology:spec(mfas, T)) end,
         Topologies
     ),
-    {ok, warn_missing(attach(S))}.
+    {ok, say_if_nameless(warn_missing(attach(S)))}.
 
-topology(#{name := Name, missing := Missing} = Spec, Server) ->
-    State =
-        case Missing of
-            none -> pending;
-            Text -> {missing, Text}
-        end,
-    #topology{spec = Spec, key = muster_cnode_key:new(<<>>, [Server, Name]), state = State}.
+%% A node may get its name later; most often it was forgotten.
+say_if_nameless(#state{topologies = Topologies} = S) ->
+    NeedsName = fun(#topology{state = State} = T) -> State =:= pending andalso maps:get(beam, fact(T)) end,
+    _ = not is_alive() andalso lists:any(NeedsName, maps:values(Topologies)) andalso
+        ?LOG_NOTICE("muster_discovery waits: ~ts", [muster_discovery_health:in_words(nameless)], ?LOG_META),
+    S.
 
 start_foreign([]) ->
     ok;
@@ -117,7 +92,7 @@ start_foreign(Topologies) ->
     end.
 
 warn_missing(#state{topologies = Topologies, options = #{foreign := Foreign}} = S) ->
-    Missing = [Text || #topology{state = {missing, Text}} <- maps:values(Topologies)],
+    Missing = [Text || T <- maps:values(Topologies), {missing, Text} <- [muster_discovery_topology:run_state(T)]],
     Texts =
         case {map_size(Topologies), Foreign} of
             {0, []} -> [<<"no strategy was given">>];
@@ -159,8 +134,8 @@ handle_call(health_info, _From, S) ->
 handle_call(metrics, _From, #state{metrics = Metrics} = S) ->
     {reply, Metrics, S};
 handle_call(status, _From, #state{topologies = Topologies, connector = Connector} = S) ->
-    Keys = maps:map(fun(_, #topology{key = Key}) -> Key end, Topologies),
-    Known = maps:map(fun(_, T) -> topology_status(T) end, Topologies),
+    Keys = maps:map(fun(_, T) -> muster_discovery_topology:key(T) end, Topologies),
+    Known = maps:map(fun(_, T) -> muster_discovery_topology:status(T) end, Topologies),
     {reply, {Keys, Connector, #{topologies => Known, draining => S#state.draining}}, S};
 handle_call({sync, Ms}, From, S) ->
     {noreply, begin_sync(From, Ms, S)};
@@ -185,8 +160,6 @@ handle_cast(_, S) ->
 %% @private
 handle_info({muster_connector, Pid, Event}, #state{connector = Pid} = S) ->
     {noreply, connector_event(Event, S)};
-handle_info({?TAG, ?PROTOCOL, Op, Message}, S) ->
-    {noreply, from_peer(Op, Message, S)};
 handle_info({muster_cnode, event, discovery, Key, Event}, #state{keys = Keys} = S) ->
     case Keys of
         #{Key := Name} -> {noreply, cnode_event(Event, Name, S)};
@@ -212,26 +185,17 @@ handle_info({'DOWN', Monitor, process, _, Reason}, #state{monitor = Monitor} = S
 handle_info({'DOWN', Monitor, process, _, _}, #state{awaits = Awaits} = S) when
     is_map_key(Monitor, Awaits)
 ->
-    {noreply, await_over(Monitor, none, S)};
+    {noreply, S#state{awaits = muster_peer_waits:gone(Monitor, Awaits)}};
 handle_info({'DOWN', _, process, Pid, _}, S) ->
     {noreply, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_info(attach, S) ->
     {noreply, attach(S)};
 handle_info({timeout, Timer, activate}, #state{activation = {_, Timer}} = S) ->
     {noreply, activate(ok, S)};
-handle_info({timeout, _, {await, Monitor}}, #state{awaits = Awaits} = S) ->
-    case Awaits of
-        #{Monitor := #await{ms = Ms}} -> {noreply, await_over(Monitor, {error, {timeout, Ms}}, S)};
-        #{} -> {noreply, S}
-    end;
-handle_info({timeout, Timer, sync}, #state{syncs = Syncs} = S) ->
-    case maps:take(Timer, Syncs) of
-        {{From, Ms, _, _}, Rest} ->
-            gen_server:reply(From, {error, {timeout, Ms}}),
-            {noreply, S#state{syncs = Rest}};
-        error ->
-            {noreply, S}
-    end;
+handle_info({timeout, _, {await, Id}}, #state{awaits = Awaits} = S) ->
+    {noreply, S#state{awaits = muster_peer_waits:expired(Id, Awaits)}};
+handle_info({timeout, Id, sync}, #state{syncs = Syncs} = S) ->
+    {noreply, S#state{syncs = muster_sync_waits:expired(Id, Syncs)}};
 handle_info({retry, Generation, Name}, #state{generation = Generation} = S) ->
     {noreply, start_topology(Name, S)};
 handle_info({'EXIT', Pid, Reason}, S) ->
@@ -240,8 +204,11 @@ handle_info({'EXIT', Pid, Reason}, S) ->
         normal when Pid =/= S#state.connector -> {noreply, S};
         _ -> {stop, Reason, S}
     end;
-handle_info(_, S) ->
-    {noreply, S}.
+handle_info(Message, S) ->
+    case muster_discovery_hello:read(Message) of
+        {ok, Hello} -> {noreply, greeted(Hello, S)};
+        ignored -> {noreply, S}
+    end.
 
 %% @private
 terminate(_Reason, #state{connector = Connector}) ->
@@ -252,20 +219,12 @@ terminate(_Reason, #state{connector = Connector}) ->
 %% @private
 %% Secrets stay out of crash reports.
 format_status(#{state := #state{topologies = Topologies, options = Options} = S} = Status) ->
-    Shown = maps:map(
-        fun(_, #topology{spec = #{options := O} = Spec} = T) ->
-            T#topology{spec = Spec#{options := public(O)}}
-        end,
-        Topologies
-    ),
+    Shown = maps:map(fun(_, T) -> muster_discovery_topology:concealed(T) end, Topologies),
     Status#{state := S#state{
         topologies = Shown, options = maps:without([topologies, foreign], Options)
     }};
 format_status(Status) ->
     Status.
-
-public(Options) ->
-    maps:without([secret, old_secrets], Options).
 
 %%% The C node
 
@@ -274,7 +233,7 @@ attach(#state{topologies = Topologies} = S) when map_size(Topologies) =:= 0 ->
 attach(#state{topologies = Topologies} = S) ->
     Monitors = [
         muster_cnode:register(discovery, Key, {stop, #{topology => Key}})
-     || #topology{key = Key} <- maps:values(Topologies)
+     || T <- maps:values(Topologies), Key <- [muster_discovery_topology:key(T)]
     ],
     %% For the states of peers that refuse us; one monitor will do.
     Monitor = muster_cnode:register(node, peers),
@@ -299,15 +258,9 @@ cnode_down(starting, S) ->
     S#state{cnode = starting};
 cnode_down(Reason, #state{connector = Connector, topologies = Topologies} = S) ->
     muster_connector:cnode_down(Connector),
-    Pending = maps:map(
-        fun
-            (_, #topology{state = started} = T) -> T#topology{state = pending, refused = #{}};
-            (_, T) -> T
-        end,
-        Topologies
-    ),
-    activated(fail_syncs(<<"the C node went down">>,
-        warn_once(Reason, S#state{cnode = {down, Reason}, topologies = Pending}))).
+    Pending = maps:map(fun(_, T) -> muster_discovery_topology:interrupted(T) end, Topologies),
+    Syncs = muster_sync_waits:fail(<<"the C node went down">>, S#state.syncs),
+    activated(warn_once(Reason, S#state{cnode = {down, Reason}, topologies = Pending, syncs = Syncs})).
 
 warn_once(Reason, #state{warned = false} = S) when Reason =:= unavailable; Reason =:= not_started ->
     ?LOG_WARNING("muster_discovery finds nothing: ~ts", [muster_discovery_health:in_words(Reason)], ?LOG_META),
@@ -318,22 +271,14 @@ warn_once(_, S) ->
 start_topology(_, #state{draining = true} = S) ->
     S;
 start_topology(Name, #state{topologies = Topologies, generation = Generation} = S) ->
-    case Topologies of
-        #{Name := #topology{state = {missing, _}}} ->
-            S;
-        #{Name := #topology{spec = Spec, key = Key}} ->
-            muster_cnode:send_request(
-                {message, self(), {start, Generation, Name}},
-                discovery,
-                start,
-                #{
-                    topology => Key,
-                    strategy => maps:get(strategy, Spec),
-                    options => maps:get(options, Spec)
-                }
-            ),
-            S
-    end.
+    case muster_discovery_topology:start_argument(maps:get(Name, Topologies)) of
+        none -> ok;
+        Argument -> send_request({start, Generation, Name}, start, Argument)
+    end,
+    S.
+
+send_request(Tag, Op, Argument) ->
+    muster_cnode:send_request({message, self(), Tag}, discovery, Op, Argument).
 
 reply({start, _, _}, _, #state{draining = true} = S) ->
     %% It was stopped since.
@@ -342,21 +287,22 @@ reply({start, Generation, Name}, Result, #state{generation = Generation} = S) ->
     #{Name := T} = S#state.topologies,
     case Result of
         {ok, _} ->
-            activated(put_topology(Name, T#topology{state = started}, S));
+            activated(put_topology(Name, muster_discovery_topology:started(T), S));
         {error, Reason} when Reason =:= cnode_down; Reason =:= unavailable ->
             S;
         {error, Reason} when S#state.activation =/= undefined ->
             activate({error, Reason}, S);
         {error, Reason} ->
             Text = text(Reason),
-            T#topology.state =:= {failed, Text} orelse
+            {IsNews, Failed} = muster_discovery_topology:failed(Text, T),
+            _ = IsNews andalso
                 ?LOG_ERROR("muster_discovery: topology ~0tp cannot be started: ~ts", [Name, Text],
                     ?LOG_META),
             erlang:send_after(?RETRY_MS, self(), {retry, Generation, Name}),
-            put_topology(Name, T#topology{state = {failed, Text}}, S)
+            put_topology(Name, Failed, S)
     end;
-reply({sync, Timer, Name}, {error, Reason}, S) ->
-    synced(Timer, Name, [text(Reason)], S);
+reply({sync, Id, Name}, {error, Reason}, #state{syncs = Syncs} = S) ->
+    S#state{syncs = muster_sync_waits:answered(Id, Name, [text(Reason)], Syncs)};
 reply({sync, _, _}, {ok, _}, S) ->
     %% Its event will tell.
     S;
@@ -367,7 +313,7 @@ reply(_, _, S) ->
 activated(#state{activation = undefined} = S) ->
     S;
 activated(#state{cnode = Cnode, topologies = Topologies} = S) ->
-    Pending = [T || #topology{state = pending} = T <- maps:values(Topologies)],
+    Pending = [T || T <- maps:values(Topologies), muster_discovery_topology:run_state(T) =:= pending],
     case {Pending, Cnode} of
         {[], _} -> activate(ok, S);
         {_, {down, Reason}} when Reason =:= unavailable; Reason =:= not_started -> activate(ok, S);
@@ -384,16 +330,15 @@ activate(Result, #state{activation = {From, Timer}} = S) ->
 cnode_event({found, Name}, Topology, S) ->
     found(found, Name, Topology, reached(Name, Topology, S));
 cnode_event({unreached, Name, State, Text}, Topology, S) ->
-    #{Topology := #topology{refused = Refused} = T} = S#state.topologies,
     case is_refusal(State) of
         true ->
             Why = [Name, " (", atom_to_binary(State), ": ", Text, ")"],
-            put_topology(Topology, T#topology{refused = Refused#{Name => Why}}, S);
+            put_topology(Topology, muster_discovery_topology:unreached(Name, Why, topology(Topology, S)), S);
         false ->
             reached(Name, Topology, S)
     end;
 cnode_event({unproven, Name, State, Text}, Topology, #state{options = Options} = S) ->
-    #{Topology := #topology{spec = #{named := Named}}} = S#state.topologies,
+    Named = muster_discovery_topology:spec(named, topology(Topology, S)),
     case lists:member(Name, Named) orelse maps:get(connect_unproven, Options) of
         true -> found(unproven, Name, Topology, S);
         false -> complain({peer, Name, State, Text}, S)
@@ -411,33 +356,27 @@ cnode_event({metadata, Name, Version, Metadata}, _Topology, S) ->
         Node when is_map(Metadata) -> news({metadata, Node, Version, Metadata}, S)
     end;
 cnode_event({sync, ok, #{duration_us := Us, listed := Listed}}, Name, S) ->
-    #{Name := T} = S#state.topologies,
     sync_event(Name, ok, #{duration_us => Us, listed => Listed}, S),
-    S1 = put_topology(
-        Name, T#topology{last_sync = erlang:system_time(millisecond), last_error = undefined}, S
-    ),
+    Synced = muster_discovery_topology:synced(erlang:system_time(millisecond), topology(Name, S)),
+    S1 = put_topology(Name, Synced, S),
     answered(Name, [], count(syncs, 1, S1#state{
         metrics = (S1#state.metrics)#{last_duration_us := Us}
     }));
 cnode_event({sync, error, Text}, Name, S) ->
-    #{Name := #topology{last_error = Was} = T} = S#state.topologies,
     sync_event(Name, error, #{reason => Text}, S),
-    Was =:= Text orelse
+    {IsNews, Failed} = muster_discovery_topology:sync_failed(Text, erlang:monotonic_time(), topology(Name, S)),
+    _ = IsNews andalso
         ?LOG_WARNING("muster_discovery: topology ~0tp: ~ts", [Name, Text], ?LOG_META),
-    S1 = put_topology(
-        Name, T#topology{last_error = Text, error_at = erlang:monotonic_time()}, S
-    ),
+    S1 = put_topology(Name, Failed, S),
     answered(Name, [Text], count(failures, 1, S1));
 cnode_event(_, _, S) ->
     S.
 
-%% As far as the handshake, at least; or nobody tries any more.
 reached(Name, Topology, S) ->
-    #{Topology := #topology{refused = Refused} = T} = S#state.topologies,
-    put_topology(Topology, T#topology{refused = maps:remove(Name, Refused)}, S).
+    put_topology(Topology, muster_discovery_topology:reached(Name, topology(Topology, S)), S).
 
-found(How, Name, Topology, #state{topologies = Topologies, connector = Connector} = S) ->
-    #{Topology := #topology{spec = #{filter := Filter}}} = Topologies,
+found(How, Name, Topology, #state{connector = Connector} = S) ->
+    Filter = muster_discovery_topology:spec(filter, topology(Topology, S)),
     [Alive | _] = binary:split(Name, <<"@">>),
     case passes(Filter, Alive) of
         true ->
@@ -466,7 +405,7 @@ complain({peer, Name, State, Text}, #state{complaints = Complaints} = S) ->
     Told = is_map_key({Name, State}, Complaints) orelse map_size(Complaints) >= ?COMPLAINTS_MAX,
     case is_refusal(State) andalso not Told of
         true ->
-            ?LOG_WARNING("muster_discovery: ~ts is not connected: ~ts ~ts", [Name, State, Text],
+            ?LOG_WARNING("muster_discovery: ~ts is not connected: ~ts: ~ts", [Name, State, Text],
                 ?LOG_META),
             S#state{complaints = Complaints#{{Name, State} => true}};
         false ->
@@ -509,7 +448,7 @@ connector_event({attempt, Node, Result, _}, S) ->
 news(News, #state{peers = Peers} = S) ->
     {Events, Peers1} = muster_peer_table:step(News, Peers),
     S1 = lists:foldl(fun tell/2, S#state{peers = Peers1}, Events),
-    awaited(S1).
+    S1#state{awaits = muster_peer_waits:reached(muster_peer_table:count(Peers1), S1#state.awaits)}.
 
 tell(Event, #state{subscribers = Subscribers, options = Options} = S) ->
     #{name := Server, telemetry_prefix := Prefix} = Options,
@@ -533,52 +472,16 @@ await_peers(From, Min, Timeout, #state{peers = Peers, awaits = Awaits} = S) ->
             gen_server:reply(From, ok),
             S;
         false ->
-            {Pid, _} = From,
-            Monitor = erlang:monitor(process, Pid),
-            Timer =
-                case Timeout of
-                    infinity -> undefined;
-                    _ -> erlang:start_timer(Timeout, self(), {await, Monitor})
-                end,
-            Await = #await{from = From, min = Min, ms = Timeout, timer = Timer},
-            S#state{awaits = Awaits#{Monitor => Await}}
+            S#state{awaits = muster_peer_waits:add(From, Min, Timeout, Awaits)}
     end.
-
-awaited(#state{awaits = Awaits} = S) when map_size(Awaits) =:= 0 ->
-    S;
-awaited(#state{awaits = Awaits, peers = Peers} = S) ->
-    Count = muster_peer_table:count(Peers),
-    Over = [Monitor || {Monitor, #await{min = Min}} <- maps:to_list(Awaits), Count >= Min],
-    lists:foldl(fun(Monitor, Acc) -> await_over(Monitor, ok, Acc) end, S, Over).
-
-await_over(Monitor, Answer, #state{awaits = Awaits} = S) ->
-    {#await{from = From, timer = Timer}, Rest} = maps:take(Monitor, Awaits),
-    erlang:demonitor(Monitor, [flush]),
-    _ = is_reference(Timer) andalso erlang:cancel_timer(Timer),
-    Answer =:= none orelse gen_server:reply(From, Answer),
-    S#state{awaits = Rest}.
 
 %%% Own metadata, and talking to the peers' discovery
 
 own_metadata(User, #{capabilities := Capabilities}) ->
-    {ok, Read} = muster_discovery_options:metadata(User),
-    Texts = [<<"discovery">> | [iolist_to_binary(io_lib:format("~ts", [C])) || C <- Capabilities]],
-    Version =
-        case application:get_key(muster, vsn) of
-            {ok, Vsn} -> unicode:characters_to_binary(Vsn);
-            undefined -> <<"unknown">>
-        end,
-    Read#{
-        <<"muster_version">> => Version,
-        <<"capabilities">> => iolist_to_binary(lists:join(",", Texts))
-    }.
-
-%% Higher than before, also after a restart.
-new_version(Last) ->
-    max(Last + 1, erlang:system_time(microsecond)).
+    muster_discovery_hello:metadata(User, Capabilities).
 
 announce(#state{version = Version, peers = Peers} = S) ->
-    S1 = S#state{version = new_version(Version)},
+    S1 = S#state{version = muster_discovery_hello:version(Version)},
     send_metadata(S1),
     lists:foreach(fun(Node) -> introduce(Node, false, S1) end, muster_peer_table:ups(Peers)),
     S1.
@@ -589,38 +492,27 @@ send_metadata(_) ->
     ok.
 
 introduce(Node, Ask, #state{options = #{name := Name}} = S) ->
-    Names = lists:usort([Name || is_atom(Name)] ++ ?FACES),
     Message = hello(Ask, S),
-    lists:foreach(fun(To) -> send({To, Node}, Message) end, Names).
+    lists:foreach(
+        fun(To) -> muster_discovery_hello:send({To, Node}, Message) end, muster_discovery_hello:names(Name)
+    ).
 
 hello(Ask, #state{version = Version, metadata = Metadata, draining = Draining}) ->
-    {?TAG, ?PROTOCOL, hello, #{
-        from => self(), version => Version, metadata => Metadata, leaving => Draining, ask => Ask
-    }}.
+    muster_discovery_hello:message(#{
+        version => Version, metadata => Metadata, leaving => Draining, ask => Ask
+    }).
 
-send(To, Message) ->
-    _ = erlang:send(To, Message, [noconnect, nosuspend]),
-    ok.
-
-from_peer(hello, #{from := From, version := Version, metadata := Metadata} = Hello, S) when
-    is_pid(From), node(From) =/= node(), is_integer(Version)
-->
+greeted(#{from := From, ask := Ask} = Hello, #state{connector = Connector, peers = Peers} = S) ->
+    Ask andalso muster_discovery_hello:send(From, hello(false, S)),
     Node = node(From),
-    Leaving = maps:get(leaving, Hello, false) =:= true,
-    maps:get(ask, Hello, false) =:= true andalso send(From, hello(false, S)),
     %% Until the connector has told of the node, its word is too early: it is asked for then.
-    case
-        {muster_discovery_options:metadata(Metadata, 1024),
-            lists:member(Node, muster_peer_table:ups(S#state.peers))}
-    of
-        {{ok, Read}, true} ->
-            muster_connector:leaving(S#state.connector, Node, Leaving),
-            news({hello, Node, Version, Read, Leaving}, S);
+    case {Hello, lists:member(Node, muster_peer_table:ups(Peers))} of
+        {#{version := Version, metadata := #{} = Metadata, leaving := Leaving}, true} ->
+            muster_connector:leaving(Connector, Node, Leaving),
+            news({hello, Node, Version, Metadata, Leaving}, S);
         _ ->
             S
-    end;
-from_peer(_, _, S) ->
-    S.
+    end.
 
 %%% Draining
 
@@ -629,17 +521,12 @@ drain_or_resume(Draining, #state{draining = Draining} = S) ->
 drain_or_resume(true, #state{topologies = Topologies, connector = Connector} = S) ->
     muster_connector:pause(Connector),
     %% Also those whose start is not answered yet.
-    S1 = maps:fold(
-        fun
-            (_, #topology{state = {missing, _}}, Acc) ->
-                Acc;
-            (Name, #topology{key = Key} = T, Acc) ->
-                muster_cnode:cast(discovery, stop, #{topology => Key}),
-                put_topology(Name, T#topology{state = pending, refused = #{}}, Acc)
-        end,
-        S#state{draining = true},
-        Topologies
+    Runnable = [T || T <- maps:values(Topologies), muster_discovery_topology:start_argument(T) =/= none],
+    lists:foreach(
+        fun(T) -> muster_cnode:cast(discovery, stop, #{topology => muster_discovery_topology:key(T)}) end, Runnable
     ),
+    Stopped = maps:map(fun(_, T) -> muster_discovery_topology:stopped(T) end, Topologies),
+    S1 = S#state{draining = true, topologies = Stopped},
     announce(S1);
 drain_or_resume(false, #state{topologies = Topologies, connector = Connector} = S) ->
     muster_connector:resume(Connector),
@@ -652,23 +539,21 @@ drain_or_resume(false, #state{topologies = Topologies, connector = Connector} = 
 %%% Sync
 
 begin_sync(From, Ms, #state{topologies = Topologies, syncs = Syncs} = S) ->
-    Started = [Name || {Name, #topology{state = started}} <- maps:to_list(Topologies)],
+    Started = [N || {N, T} <- maps:to_list(Topologies), muster_discovery_topology:run_state(T) =:= started],
     case Started of
         [] ->
             gen_server:reply(From, {error, {sync_failed, unhealthy(S)}}),
             S;
         _ ->
-            Timer = erlang:start_timer(Ms, self(), sync),
+            {Id, Waits} = muster_sync_waits:add(From, Ms, Started, Syncs),
             lists:foreach(
                 fun(Name) ->
-                    #{Name := #topology{key = Key}} = Topologies,
-                    muster_cnode:send_request(
-                        {message, self(), {sync, Timer, Name}}, discovery, sync, #{topology => Key}
-                    )
+                    Key = muster_discovery_topology:key(topology(Name, S)),
+                    send_request({sync, Id, Name}, sync, #{topology => Key})
                 end,
                 Started
             ),
-            S#state{syncs = Syncs#{Timer => {From, Ms, maps:from_keys(Started, true), []}}}
+            S#state{syncs = Waits}
     end.
 
 unhealthy(S) ->
@@ -677,64 +562,23 @@ unhealthy(S) ->
         {_, Reason} -> Reason
     end.
 
-%% A topology's backend answered: whoever waits for it is one step further.
 answered(Name, Errors, #state{syncs = Syncs} = S) ->
-    lists:foldl(fun(Timer, Acc) -> synced(Timer, Name, Errors, Acc) end, S, maps:keys(Syncs)).
-
-synced(Timer, Name, Errors, #state{syncs = Syncs} = S) ->
-    case Syncs of
-        #{Timer := {From, Ms, #{Name := true} = Waiting, Known}} ->
-            Left = maps:remove(Name, Waiting),
-            All = Known ++ Errors,
-            case map_size(Left) of
-                0 ->
-                    _ = erlang:cancel_timer(Timer),
-                    gen_server:reply(From, sync_result(All)),
-                    S#state{syncs = maps:remove(Timer, Syncs)};
-                _ ->
-                    S#state{syncs = Syncs#{Timer := {From, Ms, Left, All}}}
-            end;
-        #{} ->
-            S
-    end.
-
-sync_result([]) -> ok;
-sync_result(Texts) -> {error, {sync_failed, joined(Texts)}}.
-
-fail_syncs(Text, #state{syncs = Syncs} = S) ->
-    maps:foreach(
-        fun(Timer, {From, _, _, _}) ->
-            _ = erlang:cancel_timer(Timer),
-            gen_server:reply(From, {error, {sync_failed, Text}})
-        end,
-        Syncs
-    ),
-    S#state{syncs = #{}}.
+    S#state{syncs = muster_sync_waits:answered(Name, Errors, Syncs)}.
 
 %%% Health
 
 health_of(#state{topologies = Topologies, peers = Peers} = S) ->
     All = maps:values(Topologies),
-    Errors = lists:sort([{At, Text} || #topology{last_error = Text, error_at = At} <- All, is_binary(Text)]),
-    Syncs = [At || #topology{last_sync = At} <- All, is_integer(At)],
     #{
         status => muster_discovery_health:status(facts(All, S)),
-        last_sync_time =>
-            case Syncs of
-                [] -> undefined;
-                _ -> lists:max(Syncs)
-            end,
-        last_error =>
-            case Errors of
-                [] -> undefined;
-                _ -> element(2, lists:last(Errors))
-            end,
+        last_sync_time => muster_discovery_topology:last_sync(All),
+        last_error => muster_discovery_topology:last_error(All),
         known_peers => muster_peer_table:count(Peers)
     }.
 
 facts(Topologies, #state{options = #{foreign := Foreign}} = S) ->
     #{
-        topologies => [fact(T) || T <- Topologies],
+        topologies => [muster_discovery_topology:facts(T) || T <- Topologies],
         foreign => Foreign =/= [],
         cnode => S#state.cnode,
         kept_out => S#state.kept_out,
@@ -742,23 +586,10 @@ facts(Topologies, #state{options = #{foreign := Foreign}} = S) ->
         peers => muster_peer_table:count(S#state.peers)
     }.
 
-fact(#topology{spec = #{mfas := #{connect := {Module, _, _}}}} = T) ->
-    #{
-        state => T#topology.state,
-        last_error => T#topology.last_error,
-        beam => Module =:= net_kernel,
-        refused => maps:values(T#topology.refused)
-    }.
-
-topology_status(#topology{spec = #{strategy := Strategy, options := Options}, state = State} = T) ->
-    #{
-        strategy => Strategy,
-        options => public(Options),
-        run_state => State,
-        last_sync_time => T#topology.last_sync
-    }.
-
 %%% Helpers
+
+topology(Name, #state{topologies = Topologies}) ->
+    maps:get(Name, Topologies).
 
 put_topology(Name, T, #state{topologies = Topologies} = S) ->
     S#state{topologies = Topologies#{Name := T}}.
@@ -777,6 +608,3 @@ existing(Name) when is_binary(Name) ->
 
 text({Kind, Text}) when is_atom(Kind), is_binary(Text) -> Text;
 text(Reason) -> unicode:characters_to_binary(io_lib:format("~0tp", [Reason])).
-
-joined(Texts) ->
-    unicode:characters_to_binary(lists:join("; ", Texts)).

@@ -5,7 +5,7 @@
 %% {@link handle/2}. The service is `election' in `docs/control-port.md'.
 -module(muster_election_group).
 
--export([new/2, close/1, handle/2, request/4, cast/3, is_up/1, status/2, name/1, node_of/1]).
+-export([new/2, close/1, handle/2, request/4, status/2, name/1, node_of/1]).
 
 -export_type([group/0, happening/0, status/0]).
 
@@ -53,20 +53,12 @@ close(#group{key = Key, cnode = Monitor}) ->
     _ = is_reference(Monitor) andalso erlang:demonitor(Monitor, [flush]),
     muster_cnode:unregister(election, Key).
 
--spec is_up(group()) -> boolean().
-is_up(#group{phase = Phase}) ->
-    Phase =:= up.
-
 %% A request whose answer becomes the happening `{reply, Tag, Result}'.
 -spec request(Tag :: term(), Op :: atom(), map(), group()) -> ok.
 request(Tag, Op, Arg, #group{key = Key}) ->
     muster_cnode:send_request(
         {message, self(), {?MODULE, Key, Tag}}, election, Op, Arg#{group => Key}
     ).
-
--spec cast(Op :: atom(), map(), group()) -> ok.
-cast(Op, Arg, #group{key = Key}) ->
-    muster_cnode:cast(election, Op, Arg#{group => Key}).
 
 %% The C node's word at this moment, for any process that knows the key.
 -spec status(binary(), timeout()) -> {ok, status()} | {error, term()}.

@@ -370,12 +370,10 @@ ask_at(Node, What, Server, There, Args) ->
         error:{erpc, timeout} -> exit({timeout, {?MODULE, What, [Server | Args]}})
     end.
 
-where(Pid) when is_pid(Pid) -> Pid;
-where(Name) when is_atom(Name) -> whereis(Name);
-where({global, Name}) -> global:whereis_name(Name);
-where({via, Module, Name}) -> Module:whereis_name(Name);
+where({global, _} = Name) -> muster_server_name:where(Name);
 where({Name, Node}) when Node =:= node() -> whereis(Name);
-where({_Name, _Node} = Elsewhere) -> Elsewhere.
+where({_Name, _Node} = Elsewhere) -> Elsewhere;
+where(Server) -> muster_server_name:where(Server).
 
 answer(is_leader, [], Pid, View) ->
     token_of(Pid, View) =/= none;

@@ -12,7 +12,7 @@
 %% is left to libcluster.
 -module(muster_libcluster).
 
--export([topology/1, strategies/0, is_strategy/1, translate/2, name_match/1]).
+-export([topology/1, strategies/0, name_match/1]).
 
 -export_type([native/0]).
 
@@ -49,10 +49,6 @@ table() ->
         'Elixir.Raxol.Swarm.Strategy.Tailscale' => {tailscale, [Poll]}
     }.
 
--spec is_strategy(term()) -> boolean().
-is_strategy(Module) ->
-    is_map_key(Module, table()).
-
 %% @doc One topology of the list. `foreign': it needs libcluster itself.
 -spec topology({term(), term()}) ->
     {native, native()} | {foreign, {term(), term()}} | {error, muster_options:invalid()}.
@@ -81,7 +77,7 @@ topology(Name, Spec, {ok, Config}) ->
             end
     end.
 
-%% @doc A strategy's module and options in our own words.
+%% A strategy's module and options in our own words.
 -spec translate(term(), [{atom(), term()}]) ->
     {native, #{strategy := atom(), options := [{atom(), term()}], _ => _}} | foreign.
 translate(Module, Config) ->

@@ -20,6 +20,7 @@
 -export_type([lww_map/0, lww_map/2]).
 
 -define(STRUCT, 'Elixir.Raxol.Swarm.CRDT.LWWMap').
+-define(NO_MAP, [{error_info, #{module => muster_crdt, cause => ?STRUCT}}]).
 
 -type lww_map() :: lww_map(term(), term()).
 -type lww_map(_Key, _Value) :: #{
@@ -43,8 +44,8 @@ put(#{'__struct__' := ?STRUCT, root := Root, context := Context} = Map, Key, Val
     Stamp = muster_lww_register:now_after(latest_stamp(muster_trie:siblings(Key, Root))),
     [Written | Grown] = muster_nif:trie_add(Root, Group, Key, erlang:phash2(Key), Stamp, Value),
     Map#{root := Written, context := Context#{Replica => Grown}};
-put(_, _, _, _) ->
-    error(badarg).
+put(Map, Key, Value, Replica) ->
+    error(badarg, [Map, Key, Value, Replica], ?NO_MAP).
 
 latest_stamp([]) ->
     0;
@@ -89,37 +90,37 @@ find(#{'__struct__' := ?STRUCT, root := Root}, Key) ->
         [] -> error;
         Siblings -> {ok, element(2, winner(Siblings))}
     end;
-find(_, _) ->
-    error(badarg).
+find(Map, Key) ->
+    error(badarg, [Map, Key], ?NO_MAP).
 
 %% @doc Whether the key is there.
 -spec is_key(lww_map(Key, term()), Key) -> boolean().
 is_key(#{'__struct__' := ?STRUCT, root := Root}, Key) ->
     muster_trie:is_key(Key, Root);
-is_key(_, _) ->
-    error(badarg).
+is_key(Map, Key) ->
+    error(badarg, [Map, Key], ?NO_MAP).
 
 %% @doc Removes a key: all that this map has seen of it. The same map if it is not there.
 -spec remove(lww_map(Key, Value), Key) -> lww_map(Key, Value).
 remove(#{'__struct__' := ?STRUCT} = Map, Key) ->
     muster_crdt:put_siblings(Key, [], Map);
-remove(_, _) ->
-    error(badarg).
+remove(Map, Key) ->
+    error(badarg, [Map, Key], ?NO_MAP).
 
 %% @doc The keys, in no particular order.
 -spec keys(lww_map(Key, term())) -> [Key].
 keys(#{'__struct__' := ?STRUCT, root := Root}) ->
     muster_trie:keys(Root);
-keys(_) ->
-    error(badarg).
+keys(Map) ->
+    error(badarg, [Map], ?NO_MAP).
 
 %% @doc Keys with their values, in no particular order.
 -spec to_list(lww_map(Key, Value)) -> [{Key, Value}].
 to_list(#{'__struct__' := ?STRUCT, root := Root}) ->
     Pair = fun(Key, Siblings, Acc) -> [{Key, element(2, winner(Siblings))} | Acc] end,
     muster_trie:fold(Pair, [], Root);
-to_list(_) ->
-    error(badarg).
+to_list(Map) ->
+    error(badarg, [Map], ?NO_MAP).
 
 %% @doc Keys with their values, as a plain map.
 -spec to_map(lww_map(Key, Value)) -> #{Key => Value}.
@@ -130,15 +131,15 @@ to_map(Map) ->
 -spec size(lww_map()) -> non_neg_integer().
 size(#{'__struct__' := ?STRUCT, root := Root}) ->
     muster_trie:size(Root);
-size(_) ->
-    error(badarg).
+size(Map) ->
+    error(badarg, [Map], ?NO_MAP).
 
 %% @doc What either has written and neither has removed. Commutative, associative and idempotent.
 -spec merge(lww_map(Key, Value), lww_map(Key, Value)) -> lww_map(Key, Value).
-merge(#{'__struct__' := ?STRUCT} = A, B) ->
+merge(#{'__struct__' := ?STRUCT} = A, #{'__struct__' := ?STRUCT} = B) ->
     muster_crdt:merge(A, B);
-merge(_, _) ->
-    error(badarg).
+merge(Map, Other) ->
+    error(badarg, [Map, Other], ?NO_MAP).
 
 %% @doc Whether both hold the same keys with the same values, whatever their histories.
 -spec equal(lww_map(), lww_map()) -> boolean().

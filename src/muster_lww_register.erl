@@ -21,6 +21,7 @@
 -export_type([register/0, register/1, stamp/0]).
 
 -define(STRUCT, 'Elixir.Raxol.Swarm.CRDT.LWWRegister').
+-define(NO_REGISTER, [{error_info, #{module => muster_crdt, cause => ?STRUCT}}]).
 
 %% Microseconds since 1970, or later.
 -type stamp() :: non_neg_integer().
@@ -50,8 +51,8 @@ update(#{'__struct__' := ?STRUCT, value := _, timestamp := Stamp, node := _} = R
     is_integer(Stamp)
 ->
     Register#{value := Value, timestamp := now_after(Stamp), node := Node};
-update(_, _, _) ->
-    error(badarg).
+update(Register, Value, Node) ->
+    error(badarg, [Register, Value, Node], ?NO_REGISTER).
 
 %% @doc The register that was written last. Commutative, associative and idempotent.
 -spec merge(register(Value), register(Value)) -> register(Value).
@@ -63,15 +64,15 @@ merge(
         true -> B;
         false -> A
     end;
-merge(_, _) ->
-    error(badarg).
+merge(Register, Other) ->
+    error(badarg, [Register, Other], ?NO_REGISTER).
 
 %% @doc The value.
 -spec value(register(Value)) -> Value.
 value(#{'__struct__' := ?STRUCT, value := Value}) ->
     Value;
-value(_) ->
-    error(badarg).
+value(Register) ->
+    error(badarg, [Register], ?NO_REGISTER).
 
 %% @private
 %% Later than `Stamp', and the time of day if that is. Nothing is remembered across the VM: one

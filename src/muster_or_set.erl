@@ -23,6 +23,7 @@
 -export_type([or_set/0, or_set/1]).
 
 -define(STRUCT, 'Elixir.Raxol.Swarm.CRDT.ORSet').
+-define(NO_SET, [{error_info, #{module => muster_crdt, cause => ?STRUCT}}]).
 
 -type or_set() :: or_set(term()).
 -type or_set(_Element) :: #{
@@ -67,8 +68,8 @@ add(#{'__struct__' := ?STRUCT, root := Root, context := Context} = Set, Element,
         _ ->
             error(badarg)
     end;
-add(_, _, _) ->
-    error(badarg).
+add(Set, Element, Replica) ->
+    error(badarg, [Set, Element, Replica], ?NO_SET).
 
 %% @doc Removes an element: all that this value has seen of it, not what others add meanwhile.
 %% The same value if the element is not there.
@@ -78,41 +79,41 @@ remove(#{'__struct__' := ?STRUCT, root := Root} = Set, Element) ->
         unchanged -> Set;
         Removed -> Set#{root := Removed}
     end;
-remove(_, _) ->
-    error(badarg).
+remove(Set, Element) ->
+    error(badarg, [Set, Element], ?NO_SET).
 
 %% @doc Whether the element is in the set.
 -spec is_member(or_set(Element), Element) -> boolean().
 is_member(#{'__struct__' := ?STRUCT, root := Root}, Element) ->
     muster_trie:is_key(Element, Root);
-is_member(_, _) ->
-    error(badarg).
+is_member(Set, Element) ->
+    error(badarg, [Set, Element], ?NO_SET).
 
 %% @doc The elements, in no particular order.
 -spec to_list(or_set(Element)) -> [Element].
 to_list(#{'__struct__' := ?STRUCT, root := Root}) ->
     muster_trie:keys(Root);
-to_list(_) ->
-    error(badarg).
+to_list(Set) ->
+    error(badarg, [Set], ?NO_SET).
 
 %% @doc How many elements there are, at once.
 -spec size(or_set()) -> non_neg_integer().
 size(#{'__struct__' := ?STRUCT, root := Root}) ->
     muster_trie:size(Root);
-size(_) ->
-    error(badarg).
+size(Set) ->
+    error(badarg, [Set], ?NO_SET).
 
 %% @doc What either has added and neither has removed. Commutative, associative and idempotent;
 %% the cost follows the difference, not the size.
 -spec merge(or_set(Element), or_set(Element)) -> or_set(Element).
-merge(#{'__struct__' := ?STRUCT} = A, B) ->
+merge(#{'__struct__' := ?STRUCT} = A, #{'__struct__' := ?STRUCT} = B) ->
     muster_crdt:merge(A, B);
-merge(_, _) ->
-    error(badarg).
+merge(Set, Other) ->
+    error(badarg, [Set, Other], ?NO_SET).
 
 %% @doc Whether both hold the same elements, whatever their histories.
 -spec equal(or_set(), or_set()) -> boolean().
-equal(#{'__struct__' := ?STRUCT} = A, B) ->
+equal(#{'__struct__' := ?STRUCT} = A, #{'__struct__' := ?STRUCT} = B) ->
     muster_crdt:equal(A, B);
-equal(_, _) ->
-    error(badarg).
+equal(Set, Other) ->
+    error(badarg, [Set, Other], ?NO_SET).

@@ -53,7 +53,6 @@
     receive_delta/2, receive_delta/3,
     receive_full_state/2, receive_full_state/3
 ]).
--export([format_error/2]).
 
 -export_type([options/0, server/0, peer/0, entity/0, waypoint/0, overlay_state/0, status/0, peer_status/0, state/0]).
 
@@ -104,7 +103,7 @@
 %%     Connections are not made for it.</dd>
 %% <dt>`node_monitor'</dt><dd>The node monitor whose nodes are peers, default `muster_node_monitor'. It
 %%     need not be there; `none' for none.</dd>
-%% <dt>`comms_manager'</dt><dd>The `muster_comms' that carries the messages, at priority `normal'; default
+%% <dt>`comms_manager'</dt><dd>The `muster_comms' that carries the messages, at priority `high'; default
 %%     `none': they are sent directly.</dd>
 %% <dt>`data_dir'</dt><dd>Where the state is kept, so that it survives a restart of the whole cluster; default
 %%     `undefined': nowhere.</dd>
@@ -120,7 +119,8 @@ start_link() ->
     start_link([]).
 
 %% @doc Starts this node's member. A wrong option gives
-%% `{error, {invalid_option, Name, Value, Expected}}'.
+%% `{error, {invalid_option, Name, Value, Expected}}'. On a node that runs the default overlay under Elixir's name
+%% already it is the same one: `{error, {already_started, Pid}}', as if the name were taken.
 -spec start_link(options()) -> gen_server:start_ret() | {error, muster_options:invalid()}.
 start_link(Options) ->
     start_link(Options, #{name => ?MODULE, node_monitor => muster_node_monitor}).
@@ -130,12 +130,18 @@ start_link(Options) ->
 start_link(Options, Face) ->
     case muster_overlay_options:read(Options, Face) of
         {ok, #{name := Name} = Checked} ->
-            %% A backlog of messages is not walked by the garbage collector.
-            Spawn = [{spawn_opt, [{message_queue_data, off_heap}]}],
-            gen_server:start_link({local, Name}, muster_overlay_server, Checked, Spawn);
+            case [Pid || Alias <- muster_overlay_roster:aliases(Name), Pid <- [whereis(Alias)], is_pid(Pid)] of
+                [] -> start_server(Name, Checked);
+                [Pid] -> {error, {already_started, Pid}}
+            end;
         {error, Invalid} ->
             {error, Invalid}
     end.
+
+%% A backlog of messages is not walked by the garbage collector.
+start_server(Name, Options) ->
+    Spawn = [{spawn_opt, [{message_queue_data, off_heap}]}],
+    gen_server:start_link({local, Name}, muster_overlay_server, Options, Spawn).
 
 %% @doc A child specification; its id is the name.
 -spec child_spec(options()) -> supervisor:child_spec().
@@ -153,7 +159,7 @@ name_of(_) -> ?MODULE.
 update_entity(Id, Data) when is_map(Data) ->
     update_entity(?MODULE, Id, Data);
 update_entity(Id, Data) ->
-    bad_argument([Id, Data], #{2 => <<"expected a map">>}).
+    muster_arguments:bad({?MODULE, update_entity, [Id, Data]}, #{2 => <<"a map">>}).
 
 %% @doc Writes an entity; what it held before is replaced. Of updates made at the same time on several
 %% nodes, the one with the later stamp is read, everywhere the same.
@@ -161,7 +167,7 @@ update_entity(Id, Data) ->
 update_entity(Server, Id, Data) when is_map(Data) ->
     gen_server:call(Server, {put, {entity, Id}, Data});
 update_entity(Server, Id, Data) ->
-    bad_argument([Server, Id, Data], #{3 => <<"expected a map">>}).
+    muster_arguments:bad({?MODULE, update_entity, [Server, Id, Data]}, #{3 => <<"a map">>}).
 
 %% @equiv remove_entity(muster_overlay, Id)
 -spec remove_entity(Id :: term()) -> ok.
@@ -200,7 +206,7 @@ get_all_entities(Server) ->
 add_waypoint(#{id := _} = Waypoint) ->
     add_waypoint(?MODULE, Waypoint);
 add_waypoint(Waypoint) ->
-    bad_argument([Waypoint], #{1 => <<"expected a map with an id">>}).
+    muster_arguments:bad({?MODULE, add_waypoint, [Waypoint]}, #{1 => <<"a map with an id">>}).
 
 %% @doc Adds a waypoint, which outlives a removal made elsewhere meanwhile. There is one for each id: one
 %% that is there is replaced, and of several added at the same time the one with the later stamp is
@@ -209,7 +215,7 @@ add_waypoint(Waypoint) ->
 add_waypoint(Server, #{id := Id} = Waypoint) ->
     gen_server:call(Server, {put, {waypoint, Id}, Waypoint});
 add_waypoint(Server, Waypoint) ->
-    bad_argument([Server, Waypoint], #{2 => <<"expected a map with an id">>}).
+    muster_arguments:bad({?MODULE, add_waypoint, [Server, Waypoint]}, #{2 => <<"a map with an id">>}).
 
 %% @equiv remove_waypoint(muster_overlay, Id)
 -spec remove_waypoint(Id :: term()) -> ok.
@@ -248,14 +254,14 @@ get_all_waypoints(Server) ->
 add_annotation(Id, Data) when is_map(Data) ->
     add_annotation(?MODULE, Id, Data);
 add_annotation(Id, Data) ->
-    bad_argument([Id, Data], #{2 => <<"expected a map">>}).
+    muster_arguments:bad({?MODULE, add_annotation, [Id, Data]}, #{2 => <<"a map">>}).
 
 %% @doc Writes an annotation; as with entities, the later one is read.
 -spec add_annotation(server(), Id :: term(), Data :: map()) -> ok.
 add_annotation(Server, Id, Data) when is_map(Data) ->
     gen_server:call(Server, {put, {annotation, Id}, Data});
 add_annotation(Server, Id, Data) ->
-    bad_argument([Server, Id, Data], #{3 => <<"expected a map">>}).
+    muster_arguments:bad({?MODULE, add_annotation, [Server, Id, Data]}, #{3 => <<"a map">>}).
 
 %% @equiv remove_annotation(muster_overlay, Id)
 -spec remove_annotation(Id :: term()) -> ok.
@@ -348,7 +354,8 @@ set_peers(Peers) ->
 set_peers(Server, Peers) ->
     case muster_overlay_options:is_peers(Peers) of
         true -> gen_server:call(Server, {set_peers, Peers});
-        false -> bad_argument([Server, Peers], #{2 => <<"expected a list of nodes or {Name, Node}">>})
+        false ->
+            muster_arguments:bad({?MODULE, set_peers, [Server, Peers]}, #{2 => <<"a list of nodes or {Name, Node}">>})
     end.
 
 %% @equiv await_sync(muster_overlay, 5000)
@@ -365,10 +372,11 @@ await_sync(Server) ->
 %% for at most so many milliseconds, after which those that have not are named. A peer is live if its node is connected
 %% and its overlay was heard of since.
 -spec await_sync(server(), timeout()) -> ok | {error, {timeout, [peer()]}}.
-await_sync(Server, Timeout) when Timeout =:= infinity; is_integer(Timeout), Timeout >= 0 ->
+await_sync(Server, Timeout) when Timeout =:= infinity; is_integer(Timeout), Timeout >= 0, Timeout =< 16#ffffffff ->
     gen_server:call(Server, {await_sync, Timeout}, infinity);
 await_sync(Server, Timeout) ->
-    bad_argument([Server, Timeout], #{2 => <<"expected milliseconds or infinity">>}).
+    Expected = <<"milliseconds, up to 4294967295, or infinity">>,
+    muster_arguments:bad({?MODULE, await_sync, [Server, Timeout]}, #{2 => Expected}).
 
 %% @equiv status(muster_overlay)
 -spec status() -> status().
@@ -413,15 +421,3 @@ receive_full_state(From, State) ->
 -spec receive_full_state(server(), From :: term(), state()) -> ok | {error, malformed}.
 receive_full_state(Server, From, State) ->
     gen_server:call(Server, {receive_full_state, From, State}).
-
-%%% Errors
-
-%% The shell, and Elixir's `ArgumentError', show what `format_error/2' says.
-bad_argument(Arguments, Cause) ->
-    erlang:error(badarg, Arguments, [{error_info, #{cause => Cause}}]).
-
-%% @private
--spec format_error(term(), list()) -> #{pos_integer() => unicode:chardata()}.
-format_error(_Reason, [{_Module, _Function, _Arguments, Info} | _]) ->
-    #{cause := Cause} = proplists:get_value(error_info, Info, #{cause => #{}}),
-    Cause.

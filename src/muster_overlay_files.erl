@@ -126,9 +126,16 @@ records(File, At, _Torn, _Fun, Acc) ->
 
 aside(File, At, Why) ->
     Copy = File ++ ".damaged-" ++ integer_to_list(erlang:system_time(second)),
-    _ = file:copy(File, Copy),
-    _ = truncate(File, At),
-    ?LOG_ERROR("overlay: ~ts, from byte ~b: ~ts; it is kept as ~ts", [File, At, Why, Copy], ?LOG_META).
+    case file:copy(File, Copy) of
+        {ok, _} ->
+            _ = truncate(File, At),
+            ?LOG_ERROR("overlay: ~ts, from byte ~b: ~ts; it is kept as ~ts", [File, At, Why, Copy], ?LOG_META);
+        %% The disk is full: what there is stays as it is.
+        {error, Reason} ->
+            _ = file:delete(Copy),
+            Text = [File, At, Why, Copy, file:format_error(Reason)],
+            ?LOG_ERROR("overlay: ~ts, from byte ~b: ~ts; it cannot be kept as ~ts: ~ts", Text, ?LOG_META)
+    end.
 
 truncate(File, At) ->
     case file:open(File, [read, write, raw]) of

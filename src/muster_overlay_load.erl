@@ -26,20 +26,19 @@
 -define(REPEAT_MS, 500).
 -define(GIVE_UP_MS, 15000).
 
-%% `Theirs' is what the receiver has seen.
--spec start(pid(), Theirs :: muster_causal:context(), send()) -> {pid(), reference()}.
-start(Server, Theirs, Send) ->
-    spawn_monitor(fun() -> run(Server, Theirs, Send) end).
+%% `Seen' is what the receiver has.
+-spec start(pid(), Seen :: muster_causal:counters(), send()) -> {pid(), reference()}.
+start(Server, Seen, Send) ->
+    spawn_monitor(fun() -> run(Server, Seen, Send) end).
 
 -spec acknowledged(pid(), pos_integer()) -> ok.
 acknowledged(Pid, Sequence) ->
     Pid ! {acknowledged, Sequence},
     ok.
 
-run(Server, Theirs, Send) ->
+run(Server, Seen, Send) ->
     Monitor = erlang:monitor(process, Server),
     {Pin, Paths, Context} = muster_overlay_pin:take(Server),
-    Seen = muster_causal:counters(Theirs),
     Unseen = fun(Entry, Acc) -> unseen(Entry, Seen, Acc) end,
     Entries = lists:foldl(
         fun(Path, Acc) -> lists:foldl(Unseen, Acc, muster_overlay_pin:piece(Pin, Path)) end, #{}, Paths

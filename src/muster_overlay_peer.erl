@@ -8,7 +8,8 @@
 %% is not told everything by everybody. docs/overlay.md lists the messages.
 -module(muster_overlay_peer).
 
--export([new/3, tick/4, handle/4, resume/2, reconnected/2, forget_base/1]).
+-export([new/3]).
+-export([tick/4, is_to_share/1, share/4, handle/4, acknowledged/1, has_sent/2, resume/2, reconnected/2, forget_base/1]).
 -export([is_talking/2, is_asking/2, is_acknowledged/2, is_based/1]).
 -export_type([peer/0, body/0, outcome/0]).
 
@@ -19,6 +20,7 @@
     {update, muster_crdt_channel:update()}
     | {acknowledge, muster_crdt_channel:acknowledgement()}
     | {has, Incarnation :: term(), Base :: pos_integer()}
+    | {shared, Incarnation :: term(), UpTo :: pos_integer(), [Id :: term()]}
     | {resync, Incarnation :: term()}
     | {sync, muster_crdt_sync:message(), mark()}
     | {reply, muster_crdt_sync:reply(), mark(), [muster_crdt_channel:acknowledgement()]}
@@ -34,6 +36,8 @@
     %% The states sent, by their versions here, and the latest that was acknowledged.
     sent := [{Sequence :: pos_integer(), Version :: non_neg_integer()}],
     acknowledged := integer(),
+    %% The update of which the peer is still to be told who else has it: since when, and whether some were named.
+    to_share := none | {Sequence :: pos_integer(), Version :: non_neg_integer(), ms(), Named :: boolean()},
     %% Since when an update waits for an answer, and when the last one was sent.
     waiting := ms() | none,
     sent_at := ms() | none,
@@ -61,6 +65,8 @@
 %% More dots than this, or a bigger message, are streamed.
 -define(BULK, 1000).
 -define(BULK_BYTES, 262144).
+%% What a peer has by others' updates moves no base here: one that is further behind than that is sent an update.
+-define(STALE, 200).
 %% As many as the channel remembers.
 -define(SENT, 8).
 -define(TRIES, 5).
@@ -80,6 +86,7 @@ new(Now, FirstSession, Interval) ->
         inbox => muster_crdt_channel:inbox(),
         sent => [],
         acknowledged => -1,
+        to_share => none,
         waiting => none,
         sent_at => none,
         session => none,
@@ -129,6 +136,7 @@ forget_base(Peer) ->
         confirmed := true,
         sent := [],
         acknowledged := -1,
+        to_share := none,
         session := none,
         answering := none,
         waiting := none
@@ -138,16 +146,33 @@ forget_base(Peer) ->
 is_acknowledged(Version, #{acknowledged := Acknowledged}) ->
     Acknowledged >= Version.
 
+-spec acknowledged(peer()) -> integer().
+acknowledged(#{acknowledged := Acknowledged}) ->
+    Acknowledged.
+
+%% Whether the peer has sent updates up to that mark in this life, and they are here.
+-spec has_sent(muster_crdt_channel:mark(), peer()) -> boolean().
+has_sent({Incarnation, Sequence}, #{inbox := Inbox}) when is_integer(Sequence) ->
+    case Inbox of
+        #{Incarnation := Last} -> Sequence =< Last;
+        #{} -> false
+    end;
+has_sent(_, _) ->
+    false.
+
 -spec is_based(peer()) -> boolean().
 is_based(#{based := Based}) ->
     Based.
 
 %%% Each sync interval
 
--spec tick({state(), Version :: non_neg_integer()}, ms(), SyncInterval :: pos_integer(), peer()) -> {[body()], peer()}.
-tick(Current, Now, Sync, Peer) ->
-    {FromSession, Peer1} = tick_session(Current, Now, Sync, Peer),
-    {FromUpdates, Peer2} = tick_updates(Current, Now, Sync, Peer1),
+-spec tick({state(), Version :: non_neg_integer(), muster_overlay_hearsay:reach()}, ms(), Sync, peer()) ->
+    {[body()], peer()}
+when
+    Sync :: pos_integer().
+tick({State, Version, Reach}, Now, Sync, Peer) ->
+    {FromSession, Peer1} = tick_session({State, Version}, Now, Sync, Peer),
+    {FromUpdates, Peer2} = tick_heard({State, Version}, Reach, Now, Sync, Peer1),
     {FromSession ++ FromUpdates, Peer2}.
 
 tick_session(_, Now, Sync, #{session := {Session, Mark, SentAt, Tries}} = Peer) ->
@@ -187,6 +212,17 @@ mark(State, Version, #{outbox := Outbox, sent := Sent} = Peer) ->
 note(Sequence, Version, [{Sequence, _} | Earlier]) -> [{Sequence, Version} | Earlier];
 note(Sequence, Version, Sent) -> lists:sublist([{Sequence, Version} | Sent], ?SENT).
 
+%% What the peer has, or will have, from others is not sent.
+tick_heard({State, Version}, {Known, When}, Now, Sync, #{based := true, outbox := #{base := {_, Base}}} = Peer) ->
+    #{acknowledged := Acknowledged} = Peer,
+    case Acknowledged < Version andalso is_beyond(?STALE, Base, State) of
+        true -> tick_updates({State, Version}, Now, Sync, Peer);
+        false when Known < Version, When =:= held -> {[], Peer#{acknowledged := max(Known, Acknowledged)}};
+        false -> tick_updates({State, Version}, Now, Sync, Peer#{acknowledged := max(Known, Acknowledged)})
+    end;
+tick_heard(Current, _, Now, Sync, Peer) ->
+    tick_updates(Current, Now, Sync, Peer).
+
 tick_updates({_, Version}, _Now, _Sync, #{acknowledged := Version} = Peer) ->
     {[], Peer#{waiting := none}};
 tick_updates({State, Version}, Now, Sync, #{based := true, outbox := #{base := {_, Base}}} = Peer) ->
@@ -196,7 +232,7 @@ tick_updates({State, Version}, Now, Sync, #{based := true, outbox := #{base := {
         #{confirmed := false, outbox := #{incarnation := Incarnation, base := {Sequence, _}}} ->
             {[{has, Incarnation, Sequence}], waits(Now, Peer)};
         _ ->
-            case is_bulk(Base, State) of
+            case is_beyond(?BULK, Base, State) of
                 true -> {[offer(State)], waits(Now, Peer)};
                 false -> update(State, Version, Now, Peer)
             end
@@ -217,6 +253,29 @@ update(State, Version, Now, #{outbox := Outbox, sent := Sent} = Peer) ->
             {[Body], waits(Now, Peer#{outbox := Sending, sent := note(Sequence, Version, Sent)})}
     end.
 
+-spec is_to_share(peer()) -> boolean().
+is_to_share(#{to_share := ToShare}) ->
+    ToShare =/= none.
+
+%% Tells the peer who of the others has what it has acknowledged: once all have, and before that once, after one
+%% and a half intervals. For so long it waits, too, where another update is under way, to tell of that with it.
+-spec share([{Id :: term(), peer()}], ms(), Sync :: pos_integer(), peer()) -> {[body()], peer()}.
+share(_Others, _Now, _Sync, #{to_share := none} = Peer) ->
+    {[], Peer};
+share([], _Now, _Sync, Peer) ->
+    {[], Peer#{to_share := none}};
+share(Others, Now, Sync, #{to_share := {Sequence, Version, Since, IsNamed}, outbox := Outbox} = Peer) ->
+    #{waiting := Waiting} = Peer,
+    #{incarnation := Incarnation} = Outbox,
+    Have = [Id || {Id, Other} <- Others, is_acknowledged(Version, Other)],
+    Body = {shared, Incarnation, Sequence, Have},
+    IsOld = 2 * (Now - Since) >= 3 * Sync,
+    if
+        length(Have) =:= length(Others), IsOld orelse Waiting =:= none -> {[Body], Peer#{to_share := none}};
+        IsOld, not IsNamed -> {[Body], Peer#{to_share := {Sequence, Version, Since, true}}};
+        true -> {[], Peer}
+    end.
+
 waits(Now, #{waiting := none} = Peer) -> Peer#{waiting := Now, sent_at := Now};
 waits(Now, Peer) -> Peer#{sent_at := Now}.
 
@@ -229,9 +288,9 @@ is_due(Now, Sync, #{waiting := Since, sent_at := SentAt}) ->
 
 %% Whether the difference is more than a delta should hold, without making one: dots that are new,
 %% and those that died, of which there are at most so many.
-is_bulk(#{context := Old} = Base, #{context := New} = State) ->
+is_beyond(Limit, #{context := Old} = Base, #{context := New} = State) ->
     Ahead = muster_overlay_state:missing(Old, New),
-    2 * Ahead + muster_overlay_state:size(Base) - muster_overlay_state:size(State) > 2 * ?BULK.
+    2 * Ahead + muster_overlay_state:size(Base) - muster_overlay_state:size(State) > 2 * Limit.
 
 offer(#{context := Context}) ->
     {offer, Context}.
@@ -256,8 +315,8 @@ handle({has, Incarnation, Sequence}, {State, _, _, _}, _Now, #{inbox := Inbox} =
         #{} ->
             {nothing([{resync, Incarnation}], State), Peer}
     end;
-handle({acknowledge, Acknowledgement}, {State, _, _, _}, _Now, Peer) ->
-    {nothing([], State), acknowledged(Acknowledgement, Peer)};
+handle({acknowledge, Acknowledgement}, {State, _, _, _}, Now, Peer) ->
+    {nothing([], State), to_share(Now, Peer, acknowledged(Acknowledgement, Peer))};
 handle({resync, Incarnation}, {State, _, _, _}, Now, #{outbox := #{incarnation := Incarnation}} = Peer) ->
     {nothing([], State), (forget_base(Peer))#{next_session := Now}};
 handle({resync, _}, {State, _, _, _}, _Now, Peer) ->
@@ -295,7 +354,18 @@ nothing(Bodies, State) ->
 load(State) ->
     (nothing([], State))#{load => true}.
 
-acknowledged({acknowledge, _, Sequence} = Acknowledgement, #{outbox := Outbox, sent := Sent} = Peer) ->
+%% An update that was acknowledged is news for the others.
+to_share(Now, #{sent := Sent, acknowledged := Before}, #{outbox := #{base := {Base, _}}} = Peer) ->
+    case lists:keyfind(Base, 1, Sent) of
+        {_, Version} when Version > Before -> Peer#{to_share := {Base, Version, since(Now, Peer), false}};
+        _ -> Peer
+    end.
+
+since(_, #{to_share := {_, _, Since, false}}) -> Since;
+since(Now, _) -> Now.
+
+acknowledged({acknowledge, _, Sequence} = Acknowledgement, Peer) ->
+    #{outbox := Outbox, sent := Sent, acknowledged := Before} = Peer,
     case muster_crdt_channel:acknowledge(Acknowledgement, Outbox) of
         Outbox ->
             Peer#{confirmed := is_of(Acknowledgement, Outbox) orelse maps:get(confirmed, Peer)};
@@ -303,7 +373,7 @@ acknowledged({acknowledge, _, Sequence} = Acknowledgement, #{outbox := Outbox, s
             {_, Version} = lists:keyfind(Sequence, 1, Sent),
             Later = [Entry || {S, _} = Entry <- Sent, S > Sequence],
             Known = Peer#{outbox := Based, based := true, confirmed := true, sent := Later},
-            Known#{acknowledged := Version, waiting := none}
+            Known#{acknowledged := max(Version, Before), waiting := none}
     end.
 
 is_of({acknowledge, Incarnation, Sequence}, #{incarnation := Incarnation, base := {Base, _}}) -> Sequence =:= Base;

@@ -3,9 +3,9 @@
 %% went to and fro. Pure; what is said to each is muster_overlay_peer's.
 -module(muster_overlay_roster).
 
--export([canonical/1, identify/2, shown/2]).
--export([new/0, add/5, list/3, unlist/2, remove/2, is_known/2, ids/1, listed/2]).
--export([protocol/2, any_other/3, set_protocol/3, addresses/2, standing/3, node_is/4]).
+-export([canonical/1, aliases/1, identify/2, shown/2]).
+-export([new/0, add/5, list/3, unlist/2, remove/2, is_known/2, strangers/1, ids/1, listed/2]).
+-export([protocol/2, any_other/3, partners/1, set_protocol/3, addresses/2, standing/3, node_is/4]).
 -export([heard/5, sent/4, refused/2]).
 -export([behind/3, status/4]).
 -export_type([roster/0, id/0, listing/0]).
@@ -33,12 +33,23 @@
 
 -opaque roster() :: #{id() => #peer{}}.
 
+%% So long the base of a peer that is away is kept.
+-define(AWAY_MS, 300000).
+
 %% Erlang's and Elixir's default names mean the same overlay.
 -define(DEFAULT_NAMES, [muster_overlay, 'Elixir.Raxol.Swarm.TacticalOverlay']).
 
 -spec new() -> roster().
 new() ->
     #{}.
+
+%% The other names under which the overlay of a name may run on a node.
+-spec aliases(atom()) -> [atom()].
+aliases(Name) ->
+    case lists:member(Name, ?DEFAULT_NAMES) of
+        true -> lists:delete(Name, ?DEFAULT_NAMES);
+        false -> []
+    end.
 
 -spec canonical(atom()) -> atom().
 canonical(Name) ->
@@ -87,6 +98,11 @@ remove(Id, Roster) ->
 is_known(Id, Roster) ->
     is_map_key(Id, Roster).
 
+%% How many are known only because they have spoken.
+-spec strangers(roster()) -> non_neg_integer().
+strangers(Roster) ->
+    length([no || #peer{listed = no} <- maps:values(Roster)]).
+
 -spec ids(roster()) -> [id()].
 ids(Roster) ->
     maps:keys(Roster).
@@ -104,6 +120,16 @@ protocol(Id, Roster) ->
 any_other(Id, Is, Roster) ->
     lists:any(fun({Other, #peer{protocol = Protocol}}) -> Other =/= Id andalso Is(Protocol) end, maps:to_list(Roster)).
 
+%% Those that are talked to, and have answered since they are there.
+-spec partners(roster()) -> [{id(), muster_overlay_peer:peer()}].
+partners(Roster) ->
+    [
+        {Id, Protocol}
+     || {Id, #peer{up = true, protocol = Protocol} = Peer} <- maps:to_list(Roster),
+        Peer#peer.listed =/= no,
+        is_integer(Peer#peer.heard) andalso Peer#peer.heard >= Peer#peer.since
+    ].
+
 -spec set_protocol(id(), muster_overlay_peer:peer(), roster()) -> roster().
 set_protocol(Id, Protocol, Roster) ->
     #{Id := Peer} = Roster,
@@ -114,14 +140,17 @@ addresses(Id, Roster) ->
     #{Id := #peer{addresses = Addresses}} = Roster,
     Addresses.
 
-%% `active': there is to be talked to; `answered' only; or away for how long, and whether it is to be
-%% kept then.
--spec standing(id(), Now :: integer(), roster()) -> active | answered | {away, Ms :: integer(), listing()}.
+%% `active': there is to be talked to. `quiet': not now. `forgotten': it has been away for so long, or has not said
+%% anything without being listed, that nothing is to be kept for it; it stays only if the user has given it.
+-spec standing(id(), Now :: integer(), roster()) -> active | quiet | {forgotten, keep | remove}.
 standing(Id, Now, Roster) ->
-    case Roster of
-        #{Id := #peer{up = true, listed = no}} -> answered;
-        #{Id := #peer{up = true}} -> active;
-        #{Id := #peer{since = Since, listed = Listed}} -> {away, Now - Since, Listed}
+    #{Id := Peer} = Roster,
+    case Peer of
+        #peer{up = true, listed = Listed} when Listed =/= no -> active;
+        #peer{up = true, heard = Heard} when is_integer(Heard), Now - Heard =< ?AWAY_MS -> quiet;
+        #peer{since = Since} when Now - Since =< ?AWAY_MS -> quiet;
+        #peer{listed = given} -> {forgotten, keep};
+        _ -> {forgotten, remove}
     end.
 
 %% A node came or went; `Resume' changes what is known of its overlay.
@@ -172,10 +201,7 @@ refused(Id, Roster) ->
 behind(Version, Name, Roster) ->
     [
         shown(Id, Name)
-     || {Id, #peer{up = true, protocol = Protocol} = Peer} <- maps:to_list(Roster),
-        Peer#peer.listed =/= no,
-        is_integer(Peer#peer.heard) andalso Peer#peer.heard >= Peer#peer.since,
-        not muster_overlay_peer:is_acknowledged(Version, Protocol)
+     || {Id, Protocol} <- partners(Roster), not muster_overlay_peer:is_acknowledged(Version, Protocol)
     ].
 
 -spec status(Version :: non_neg_integer(), Name :: atom(), Now :: integer(), roster()) ->

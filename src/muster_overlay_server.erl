@@ -11,26 +11,12 @@
 
 -define(VERSION, 1).
 -define(SUBSCRIBE_MS, 1000).
-%% So long the base of a peer that is away is kept.
--define(AWAY_MS, 300000).
-%% Without a chunk for so long a load has failed.
--define(LOAD_MS, 5000).
+%% Peers that nobody has listed, and that are answered.
+-define(STRANGERS, 1000).
 -define(LOG_EVERY_MS, 1000).
 %% After a failure of the disk.
 -define(REOPEN_MS, 5000).
 -define(LOG_META, #{domain => [muster]}).
-%% A stream that comes in, from one peer at a time.
--record(load, {
-    from :: muster_overlay_roster:id(),
-    reference :: reference(),
-    next = 1 :: pos_integer(),
-    %% What the sender has seen.
-    theirs = muster_causal:new() :: muster_causal:context(),
-    started :: integer(),
-    heard :: integer(),
-    %% Chunks that came and are still to be taken in.
-    chunks = queue:new() :: queue:queue({Sequence :: pos_integer(), muster_overlay_load:chunk()})
-}).
 
 -record(state, {
     options :: #{atom() => term()},
@@ -39,13 +25,17 @@
     %% Counts the changes of the state.
     version = 0 :: non_neg_integer(),
     counts :: muster_overlay_state:counts(),
+    hearsay = muster_overlay_hearsay:new() :: muster_overlay_hearsay:hearsay(),
     recent = muster_crdt_recent:new(muster_overlay_state:new()) :: muster_crdt_recent:recent(),
     peers = muster_overlay_roster:new() :: muster_overlay_roster:roster(),
-    load = none :: none | #load{},
+    carrier :: muster_overlay_carrier:carrier(),
+    %% A stream that comes in.
+    load = none :: none | muster_overlay_intake:intake(),
     %% Streams that go out, by their processes' monitors.
     streams = #{} :: #{reference() => {muster_overlay_roster:id(), Reference :: term(), pid()}},
     %% States that are being read.
     pins = #{} :: #{reference() => muster_overlay_state:state()},
+    sync :: reference() | undefined,
     waiters = [] :: [{gen_server:from(), Version :: non_neg_integer(), Timer :: reference()}],
     node_monitor :: reference() | undefined,
     store = none :: none | muster_overlay_store:store(),
@@ -57,10 +47,12 @@
 init(#{name := Name, peers := Peers} = Options) ->
     process_flag(trap_exit, true),
     ok = net_kernel:monitor_nodes(true),
-    case restored(#state{options = Options, name = muster_overlay_roster:canonical(Name), counts = #{}}) of
+    Carrier = muster_overlay_carrier:new(Options),
+    S0 = #state{options = Options, name = muster_overlay_roster:canonical(Name), carrier = Carrier, counts = #{}},
+    case restored(S0) of
         {ok, #state{overlay = Overlay} = S} ->
-            schedule(sync, S),
-            {ok, listed(Peers, given, S#state{counts = muster_overlay_state:counts(Overlay)}), {continue, watch_nodes}};
+            Counted = S#state{counts = muster_overlay_state:counts(Overlay)},
+            {ok, listed(Peers, given, scheduled(Counted)), {continue, watch_nodes}};
         {error, Reason} ->
             {stop, Reason}
     end.
@@ -82,15 +74,16 @@ stored_in(Base, #state{options = #{data_dir := Directory}, overlay = Overlay} = 
         {error, Reason} -> {error, {data_dir, Directory, Reason}}
     end.
 
-schedule(sync, #state{options = #{sync_interval_ms := Ms}}) ->
-    erlang:send_after(Ms, self(), sync).
+scheduled(#state{options = #{sync_interval_ms := Ms}} = S) ->
+    S#state{sync = erlang:start_timer(Ms, self(), sync)}.
 
 %% @private
 handle_continue(watch_nodes, S) ->
+    erlang:send_after(2 * ?SUBSCRIBE_MS, self(), say_if_alone),
     {noreply, tick(watch_nodes(S))}.
 
 %% @private
-handle_call({put, Key, Data}, _From, #state{options = #{node_id := Self}, overlay = Overlay} = S) ->
+handle_call({put, Key, Data}, _From, #state{options = #{node_id := Self}, overlay = Overlay} = S) when is_map(Data) ->
     {Change, New} = muster_overlay_state:put(Key, own(Key, Data, Self), Self, Overlay),
     {reply, ok, changed([Change], New, S)};
 handle_call({remove, Key}, _From, #state{overlay = Overlay} = S) ->
@@ -148,7 +141,7 @@ own(_, Data, _) ->
     Data.
 
 %% @private
-handle_cast({release, Pin}, #state{pins = Pins} = S) ->
+handle_cast({release, Pin}, #state{pins = Pins} = S) when is_map_key(Pin, Pins) ->
     erlang:demonitor(Pin, [flush]),
     {noreply, S#state{pins = maps:remove(Pin, Pins)}};
 handle_cast(_, S) ->
@@ -159,14 +152,13 @@ handle_info({muster_overlay, ?VERSION, {Name, Node} = From, Body}, S) when is_at
     {noreply, answer_waiters(message({muster_overlay_roster:canonical(Name), Node}, From, Body, S))};
 handle_info(take_chunk, S) ->
     {noreply, answer_waiters(take_chunk(S))};
-handle_info({streamed, Id, Bytes, IsSent}, S) ->
-    {noreply, S#state{peers = muster_overlay_roster:sent(Id, Bytes, IsSent, S#state.peers)}};
-handle_info(sync, S) ->
-    schedule(sync, S),
-    {noreply, answer_waiters(tick(flush(S)))};
+handle_info({streamed, Id, Bytes, Sent}, S) when is_integer(Bytes) ->
+    {noreply, counted(Sent, Id, Bytes, S)};
+handle_info({timeout, Timer, sync}, #state{sync = Timer} = S) ->
+    {noreply, answer_waiters(tick(flush(scheduled(S))))};
 handle_info({stored, Writer}, #state{store = Store} = S) when Store =/= none ->
     {noreply, S#state{store = muster_overlay_store:stored(Writer, Store)}};
-handle_info(reopen_store, #state{store = none} = S) ->
+handle_info(reopen_store, #state{store = none, options = #{data_dir := Directory}} = S) when Directory =/= undefined ->
     {noreply, reopened(S)};
 handle_info({'EXIT', _, normal}, S) ->
     {noreply, S};
@@ -184,15 +176,18 @@ handle_info({await_sync_timeout, From}, #state{waiters = Waiters} = S) ->
         false ->
             {noreply, S}
     end;
-handle_info({swarm_event, {node_up, Node}}, S) ->
+handle_info({swarm_event, {node_up, Node}}, S) when is_atom(Node) ->
     {noreply, listed([Node], monitored, S)};
 handle_info({swarm_event, _}, S) ->
+    {noreply, S};
+handle_info(say_if_alone, S) ->
+    say_if_alone(S),
     {noreply, S};
 handle_info({nodeup, Node}, S) ->
     {noreply, node_is(true, Node, S)};
 handle_info({nodedown, Node}, S) ->
     {noreply, answer_waiters(node_is(false, Node, S))};
-handle_info(watch_nodes, S) ->
+handle_info(watch_nodes, #state{node_monitor = undefined} = S) ->
     {noreply, watch_nodes(S)};
 handle_info({'DOWN', Monitor, process, _, _}, #state{node_monitor = Monitor} = S) ->
     erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
@@ -205,8 +200,13 @@ handle_info({'DOWN', Monitor, process, Pid, _}, #state{pins = Pins, streams = St
     }};
 handle_info(Message, S) when element(1, Message) =:= muster_overlay ->
     {noreply, refused(unknown, version, S)};
-handle_info(_, S) ->
-    {noreply, S}.
+handle_info(Message, #state{carrier = Carrier} = S) ->
+    case muster_overlay_carrier:answered(Message, Carrier) of
+        {Id, Bytes, IsSent, Left} ->
+            {noreply, S#state{carrier = Left, peers = muster_overlay_roster:sent(Id, Bytes, IsSent, S#state.peers)}};
+        none ->
+            {noreply, S}
+    end.
 
 forget(Monitor, Pid, Subscribers) ->
     case Subscribers of
@@ -277,14 +277,16 @@ adopted(Keys, New, #state{overlay = Old} = S) ->
         false ->
             Touched = muster_overlay_state:touched(Keys, Old, New),
             Changes = muster_overlay_state:changes(Touched, Old, New),
-            ok = muster_overlay_state:check(Changes),
+            ok = muster_overlay_state:check(Touched, New),
             changed(Changes, New, S)
     end.
 
 received(From, What, How, #state{overlay = Old} = S) ->
-    try How(What, Old) of
-        {ok, New} -> {ok, adopted(all, New, S)};
-        {error, gap} -> {{error, gap}, S}
+    try
+        case How(What, Old) of
+            {ok, New} -> {ok, adopted(all, New, S)};
+            {error, gap} -> {{error, gap}, S}
+        end
     catch
         error:Reason -> {{error, malformed}, refused(From, Reason, S)}
     end.
@@ -293,18 +295,27 @@ received(From, What, How, #state{overlay = Old} = S) ->
 
 message(Id, From, Body, S) ->
     Now = now_ms(),
-    #state{peers = Peers} = S1 = heard_of(Id, From, Now, S),
-    S2 = S1#state{peers = muster_overlay_roster:heard(Id, From, erlang:external_size(Body), Now, Peers)},
-    try
-        body(Body, Id, Now, S2)
-    catch
-        error:Reason -> refused(Id, Reason, S2)
+    case heard_of(Id, From, Now, S) of
+        {ok, #state{peers = Peers} = S1} ->
+            S2 = S1#state{peers = muster_overlay_roster:heard(Id, From, erlang:external_size(Body), Now, Peers)},
+            try
+                body(Body, Id, Now, S2)
+            catch
+                error:Reason -> refused(Id, Reason, S2)
+            end;
+        full ->
+            refused(Id, too_many_strangers, S)
     end.
 
 heard_of(Id, From, Now, #state{peers = Peers} = S) ->
     case muster_overlay_roster:is_known(Id, Peers) of
-        true -> S;
-        false -> add_peer(Id, [From], no, Now, S)
+        true ->
+            {ok, S};
+        false ->
+            case muster_overlay_roster:strangers(Peers) < ?STRANGERS of
+                true -> {ok, add_peer(Id, [From], no, Now, S)};
+                false -> full
+            end
     end.
 
 body({load, Reference, Context}, Id, _Now, S) ->
@@ -315,18 +326,33 @@ body({got, Reference, Sequence}, Id, _Now, #state{streams = Streams} = S) when i
     Pids = [Pid || {I, R, Pid} <- maps:values(Streams), {I, R} =:= {Id, Reference}],
     lists:foreach(fun(Pid) -> muster_overlay_load:acknowledged(Pid, Sequence) end, Pids),
     S;
+body({shared, Incarnation, Sequence, Others}, Id, _Now, #state{peers = Peers, hearsay = Hearsay} = S) ->
+    Known = [Other || Other <- Others, muster_overlay_roster:is_known(Other, Peers)],
+    Mark = {Incarnation, Sequence},
+    case muster_overlay_peer:has_sent(Mark, muster_overlay_roster:protocol(Id, Peers)) of
+        true -> S#state{hearsay = muster_overlay_hearsay:shared(Id, Mark, Known, Hearsay)};
+        false -> S
+    end;
 body(Body, Id, Now, #state{peers = Peers, overlay = Overlay, version = Version, recent = Recent} = S) ->
     Peer = muster_overlay_roster:protocol(Id, Peers),
     Loading = is_loading(Now, S),
     Busy = Loading orelse is_busy(Body, Id, Now, Peers),
     {#{send := Bodies, state := New, keys := Keys} = Outcome, Protocol} =
         muster_overlay_peer:handle(Body, {Overlay, Version, Recent, Busy}, Now, Peer),
-    S1 = adopted(Keys, New, S#state{recent = maps:get(recent, Outcome, Recent)}),
+    S1 = heard(Body, Id, Now, Version, adopted(Keys, New, S#state{recent = maps:get(recent, Outcome, Recent)})),
     S2 = send_all(Id, Bodies, with_protocol(Id, Protocol, S1)),
     case Outcome of
         #{load := true} when not Loading -> start_load(Id, Now, S2);
         #{} -> S2
     end.
+
+heard({update, {update, Incarnation, Sequence, _, _}}, Id, Now, Before, #state{version = Version} = S) when
+    Version > Before
+->
+    Heard = muster_overlay_hearsay:heard(Version, {Id, {Incarnation, Sequence}}, Now, S#state.hearsay),
+    S#state{hearsay = Heard};
+heard(_, _, _, _, S) ->
+    S.
 
 %% Two sessions at a time would bring the same twice.
 is_busy({sync, {begin_sync, _, _}, _}, Id, Now, Peers) ->
@@ -359,77 +385,72 @@ refused(From, Reason, #state{logged = Logged} = S) ->
 send_all(Id, Bodies, S) ->
     lists:foldl(fun(Body, Acc) -> send_body(Id, Body, Acc) end, S, Bodies).
 
-send_body(Id, Body, #state{peers = Peers, options = Options} = S) ->
-    Sent = [transmit(Address, Body, Options) || Address <- muster_overlay_roster:addresses(Id, Peers)],
-    IsSent = lists:member(true, Sent),
-    S#state{peers = muster_overlay_roster:sent(Id, erlang:external_size(Body), IsSent, Peers)}.
+send_body(Id, Body, #state{peers = Peers, carrier = Carrier} = S) ->
+    {Sent, Left} = muster_overlay_carrier:send(Id, muster_overlay_roster:addresses(Id, Peers), Body, Carrier),
+    counted(Sent, Id, erlang:external_size(Body), S#state{carrier = Left}).
 
-%% Never waits: what a full buffer or a missing connection loses is repeated.
-transmit(Address, Body, #{name := Name, send := direct, comms_manager := none}) ->
-    erlang:send(Address, {muster_overlay, ?VERSION, {Name, node()}, Body}, [noconnect, nosuspend]) =:= ok;
-transmit(Address, Body, #{name := Name, send := direct, comms_manager := Comms}) ->
-    muster_comms:route(Comms, Address, {muster_overlay, ?VERSION, {Name, node()}, Body}, normal) =:= ok;
-transmit(Address, Body, #{name := Name, send := Send}) ->
-    _ = Send(Address, {muster_overlay, ?VERSION, {Name, node()}, Body}),
-    true.
+counted(asked, _, _, S) ->
+    S;
+counted(Sent, Id, Bytes, #state{peers = Peers} = S) ->
+    S#state{peers = muster_overlay_roster:sent(Id, Bytes, Sent =:= sent, Peers)}.
 
 %%% Streams
 
 %% At most one from everybody: this state's context is where it begins.
 start_load(Id, Now, #state{overlay = #{context := Context}} = S) ->
     Reference = make_ref(),
-    Load = #load{from = Id, reference = Reference, started = Now, heard = Now},
-    send_body(Id, {load, Reference, Context}, S#state{load = Load}).
+    send_body(Id, {load, Reference, Context}, S#state{load = muster_overlay_intake:start(Id, Reference, Now)}).
 
 is_loading(_Now, #state{load = none}) -> false;
-is_loading(Now, #state{load = #load{heard = Heard}}) -> Now - Heard < ?LOAD_MS.
+is_loading(Now, #state{load = Load}) -> muster_overlay_intake:is_alive(Now, Load).
 
 %% One is taken in at a time, so that between them others are answered.
-chunk(Reference, Sequence, Chunk, Id, #state{load = #load{from = Id, reference = Reference} = Load} = S) ->
-    #load{next = Next, chunks = Chunks} = Load,
-    Expected = Next + queue:len(Chunks),
-    if
-        Sequence =:= Expected ->
-            _ = queue:is_empty(Chunks) andalso (self() ! take_chunk),
-            S#state{load = Load#load{chunks = queue:in({Sequence, Chunk}, Chunks)}};
-        is_integer(Sequence), Sequence < Next ->
-            send_body(Id, {got, Reference, Next - 1}, S);
-        true ->
+chunk(Reference, Sequence, Chunk, Id, #state{load = Load} = S) ->
+    case Load =/= none andalso muster_overlay_intake:arrived({Id, Reference}, Sequence, Chunk, Load) of
+        {first, Waiting} ->
+            self() ! take_chunk,
+            S#state{load = Waiting};
+        {behind, Waiting} ->
+            S#state{load = Waiting};
+        {repeated, UpTo} ->
+            send_body(Id, {got, Reference, UpTo}, S);
+        %% The end of a load came twice.
+        _ when Chunk =:= end_load, is_integer(Sequence) ->
+            send_body(Id, {got, Reference, Sequence}, S);
+        _ ->
             S
-    end;
-%% Its end came twice.
-chunk(Reference, Sequence, end_load, Id, S) when is_integer(Sequence) ->
-    send_body(Id, {got, Reference, Sequence}, S);
-chunk(_, _, _, _, S) ->
-    S.
+    end.
 
 %% A load that was given up may have left a `take_chunk' behind.
-take_chunk(#state{load = #load{from = Id, reference = Reference, chunks = Chunks} = Load} = S) ->
-    case queue:out(Chunks) of
-        {empty, _} ->
+take_chunk(#state{load = none} = S) ->
+    S;
+take_chunk(#state{load = Load} = S) ->
+    Id = muster_overlay_intake:from(Load),
+    case muster_overlay_intake:next(now_ms(), Load) of
+        empty ->
             S;
-        {{value, {Next, Chunk}}, Left} ->
-            _ = queue:is_empty(Left) orelse (self() ! take_chunk),
-            try taken(Chunk, S#state{load = Load#load{next = Next + 1, heard = now_ms(), chunks = Left}}) of
-                S1 -> send_body(Id, {got, Reference, Next}, S1)
+        {{Reference, Sequence}, Chunk, IsLast, Left} ->
+            _ = IsLast orelse (self() ! take_chunk),
+            try taken(Chunk, Id, Left, S#state{load = Left}) of
+                S1 -> send_body(Id, {got, Reference, Sequence}, S1)
             catch
                 error:Reason -> load_ended(refused(Id, Reason, S))
             end
-    end;
-take_chunk(S) ->
-    S.
+    end.
 
-taken({begin_load, Theirs}, #state{load = Load} = S) when is_map(Theirs) ->
-    S#state{load = Load#load{theirs = Theirs}};
-taken({part, _, _} = Part, #state{load = #load{theirs = Theirs}, overlay = Overlay} = S) ->
-    {ok, New} = muster_overlay_state:join(muster_overlay_load:delta(Part, Theirs, Overlay), Overlay),
+taken({begin_load, Theirs}, _Id, Load, S) ->
+    _ = muster_causal:counters(Theirs),
+    S#state{load = muster_overlay_intake:set_theirs(Theirs, Load)};
+taken({part, _, _} = Part, _Id, Load, #state{overlay = Overlay} = S) ->
+    Delta = muster_overlay_load:delta(Part, muster_overlay_intake:theirs(Load), Overlay),
+    {ok, New} = muster_overlay_state:join(Delta, Overlay),
     adopted(touched(Part, Overlay), New, S);
-taken(end_load, #state{load = #load{from = Id, started = Started}, overlay = Overlay} = S) ->
+taken(end_load, Id, Load, #state{overlay = Overlay} = S) ->
     Now = now_ms(),
     muster_telemetry:execute(
         [muster, overlay, loaded],
         #{
-            duration => erlang:convert_time_unit(Now - Started, millisecond, native),
+            duration => erlang:convert_time_unit(Now - muster_overlay_intake:started(Load), millisecond, native),
             entries => muster_overlay_state:size(Overlay)
         },
         #{overlay => S#state.name, from => Id}
@@ -437,7 +458,8 @@ taken(end_load, #state{load = #load{from = Id, started = Started}, overlay = Ove
     tick_peer(Id, Now, load_ended(S)).
 
 %% What is still different, a session finds.
-load_ended(#state{load = #load{from = Id}, peers = Peers} = S) ->
+load_ended(#state{load = Load, peers = Peers} = S) ->
+    Id = muster_overlay_intake:from(Load),
     Resumed = muster_overlay_peer:resume(now_ms(), muster_overlay_roster:protocol(Id, Peers)),
     with_protocol(Id, Resumed, S#state{load = none}).
 
@@ -448,22 +470,22 @@ touched({part, {_, Lineage, Above, _}, Entries}, #{context := Context}) ->
         false -> all
     end.
 
-stream(Id, Reference, Context, #state{streams = Streams} = S) when is_map(Context) ->
+stream(Id, Reference, Context, #state{streams = Streams, carrier = Carrier, peers = Peers} = S) ->
     Of = [{Monitor, R, Pid} || {Monitor, {I, R, Pid}} <- maps:to_list(Streams), I =:= Id],
     case lists:keymember(Reference, 2, Of) of
         true ->
             S;
         false ->
+            Seen = muster_causal:counters(Context),
             lists:foreach(fun({_, _, Pid}) -> exit(Pid, kill) end, Of),
-            #state{peers = Peers, options = Options} = S,
             Addresses = muster_overlay_roster:addresses(Id, Peers),
             Server = self(),
             Send = fun(Sequence, Chunk) ->
                 Body = {chunk, Reference, Sequence, Chunk},
-                Sent = [transmit(Address, Body, Options) || Address <- Addresses],
-                Server ! {streamed, Id, erlang:external_size(Body), lists:member(true, Sent)}
+                Sent = muster_overlay_carrier:send(Addresses, Body, Carrier),
+                Server ! {streamed, Id, erlang:external_size(Body), Sent}
             end,
-            {Pid, Monitor} = muster_overlay_load:start(self(), Context, Send),
+            {Pid, Monitor} = muster_overlay_load:start(self(), Seen, Send),
             S#state{streams = Streams#{Monitor => {Id, Reference, Pid}}}
     end.
 
@@ -483,6 +505,17 @@ watch_nodes(#state{options = #{node_monitor := Server}} = S) ->
             erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
             S
     end.
+
+%% The usual cause is that nobody thought of it; a supervisor that starts one later has done so by now.
+say_if_alone(#state{name = Name, peers = Peers, node_monitor = undefined, options = #{node_monitor := Server}}) when
+    Server =/= none
+->
+    _ = muster_overlay_roster:ids(Peers) =:= [] andalso
+        ?LOG_NOTICE("overlay ~tp: shares with nobody: no node monitor ~tp runs here, and no peers are given",
+            [Name, Server], ?LOG_META),
+    ok;
+say_if_alone(_) ->
+    ok.
 
 monitored(#state{node_monitor = undefined} = S) -> S;
 monitored(S) -> listed(nodes(), monitored, S).
@@ -533,23 +566,36 @@ node_is(Up, Node, #state{peers = Peers} = S) ->
 
 tick(#state{peers = Peers} = S) ->
     Now = now_ms(),
-    lists:foldl(
-        fun(Id, Acc) -> tick_peer(Id, Now, Acc) end, failed_load(Now, S), muster_overlay_roster:ids(Peers)
+    share(
+        Now,
+        lists:foldl(
+            fun(Id, Acc) -> tick_peer(Id, Now, Acc) end, failed_load(Now, S), muster_overlay_roster:ids(Peers)
+        )
     ).
 
-failed_load(Now, #state{load = #load{}} = S) ->
-    case is_loading(Now, S) of
+%% Tells the peers who else has what they have from here.
+share(Now, #state{peers = Peers, options = #{sync_interval_ms := Sync}} = S) ->
+    Partners = muster_overlay_roster:partners(Peers),
+    lists:foldl(
+        fun({Id, Protocol}, Acc) ->
+            {Bodies, Shared} = muster_overlay_peer:share(lists:keydelete(Id, 1, Partners), Now, Sync, Protocol),
+            send_all(Id, Bodies, with_protocol(Id, Shared, Acc))
+        end,
+        S,
+        [Partner || {_, Protocol} = Partner <- Partners, muster_overlay_peer:is_to_share(Protocol)]
+    ).
+
+failed_load(Now, #state{load = Load} = S) ->
+    case Load =:= none orelse muster_overlay_intake:is_alive(Now, Load) of
         true -> S;
         false -> load_ended(S)
-    end;
-failed_load(_, S) ->
-    S.
+    end.
 
 tick_peer(Id, Now, #state{peers = Peers} = S) ->
     case muster_overlay_roster:standing(Id, Now, Peers) of
         active -> speak(Id, Now, is_loading(Now, S), S);
-        {away, Ms, Listing} when Ms > ?AWAY_MS -> away(Id, Listing, S);
-        _ -> S
+        quiet -> S;
+        {forgotten, How} -> forgotten(Id, How, S)
     end.
 
 speak(_Id, _Now, true, S) ->
@@ -557,19 +603,29 @@ speak(_Id, _Now, true, S) ->
 speak(Id, Now, false, #state{peers = Peers, overlay = Overlay, version = Version, options = Options} = S) ->
     #{sync_interval_ms := Sync} = Options,
     Protocol = muster_overlay_roster:protocol(Id, Peers),
-    {Bodies, Ticked} = muster_overlay_peer:tick({Overlay, Version}, Now, Sync, Protocol),
+    Acknowledged = muster_overlay_peer:acknowledged(Protocol),
+    Reach = muster_overlay_hearsay:reach(Id, Acknowledged, Version, {Now, hold(S)}, S#state.hearsay),
+    {Bodies, Ticked} = muster_overlay_peer:tick({Overlay, Version, Reach}, Now, Sync, Protocol),
     send_all(Id, Bodies, with_protocol(Id, Ticked, S)).
 
-away(Id, _, #state{load = #load{from = Id}} = S) ->
-    S;
-away(Id, given, #state{peers = Peers} = S) ->
+%% One interval for the sender's word who else has it, and one to spare. Who waits for all to be in sync does not
+%% wait for that.
+hold(#state{waiters = [_ | _]}) -> 0;
+hold(#state{options = #{sync_interval_ms := Sync}}) -> 3 * Sync.
+
+forgotten(Id, keep, #state{peers = Peers} = S) ->
     Protocol = muster_overlay_roster:protocol(Id, Peers),
     case muster_overlay_peer:is_based(Protocol) of
         true -> with_protocol(Id, muster_overlay_peer:forget_base(Protocol), S);
         false -> S
     end;
-away(Id, _, #state{peers = Peers} = S) ->
-    S#state{peers = muster_overlay_roster:remove(Id, Peers)}.
+forgotten(Id, remove, #state{load = Load, peers = Peers} = S) ->
+    case Load =/= none andalso muster_overlay_intake:from(Load) =:= Id of
+        true -> S;
+        false ->
+            Hearsay = muster_overlay_hearsay:forget(Id, S#state.hearsay),
+            S#state{peers = muster_overlay_roster:remove(Id, Peers), hearsay = Hearsay}
+    end.
 
 %%% Waiting
 

@@ -10,7 +10,7 @@
 %% goes to peers or to disk is not encoded again.
 -module(muster_overlay_state).
 
--export([new/0, put/4, remove/2, find/2, size/1, decode/1, join/2, merge/2, check/1]).
+-export([new/0, put/4, remove/2, find/2, size/1, decode/1, join/2, merge/2, check/2]).
 -export([is_same/2, touched/3, changes/3, apply_to_counts/2, counts/1]).
 -export([missing/2, paths/1, piece/2, read/3]).
 -export_type([state/0, kind/0, key/0, encoded/0, change/0, counts/0]).
@@ -65,21 +65,27 @@ join(Delta, State) ->
 merge(Theirs, Ours) ->
     {ok, muster_lww_map:merge(Ours, Theirs)}.
 
-%% Raises `badarg' where a change that came from elsewhere is none that an overlay makes.
--spec check([change()]) -> ok.
-check(Changes) ->
-    lists:foreach(fun check_change/1, Changes).
+%% Raises `badarg' where what came from elsewhere is none that an overlay writes: all that is known of these keys,
+%% also what is not read as long as something later is there.
+-spec check([key()], state()) -> ok.
+check(Keys, #{root := Root}) ->
+    lists:foreach(fun(Key) -> check_key(Key, muster_trie:siblings(Key, Root)) end, Keys).
 
-check_change({{Kind, _Id}, _Before, none}) when Kind =:= entity; Kind =:= waypoint; Kind =:= annotation ->
-    ok;
-check_change({{Kind, Id}, _Before, <<?EXTERNAL, Tag, _/binary>> = After}) when Tag =/= ?COMPRESSED ->
-    case {Kind, decode(After)} of
-        {entity, #{id := Id}} -> ok;
-        {waypoint, #{id := Id}} -> ok;
+check_key({Kind, _Id} = Key, Siblings) when Kind =:= entity; Kind =:= waypoint; Kind =:= annotation ->
+    lists:foreach(fun(Sibling) -> check_sibling(Key, Sibling) end, Siblings);
+check_key(_, _) ->
+    error(badarg).
+
+check_sibling({Kind, Id}, {_, _, Stamp, <<?EXTERNAL, Tag, _/binary>> = Encoded}) when
+    Tag =/= ?COMPRESSED, is_integer(Stamp)
+->
+    case {Kind, decode(Encoded)} of
         {annotation, #{}} -> ok;
+        {annotation, _} -> error(badarg);
+        {_, #{id := Id}} -> ok;
         _ -> error(badarg)
     end;
-check_change(_) ->
+check_sibling(_, _) ->
     error(badarg).
 
 %%% Changes

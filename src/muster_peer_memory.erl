@@ -47,16 +47,13 @@ server_lost(Memory) ->
 %% A server is there again, with its peers of now, and the nodes that the BEAM is connected to.
 -spec server_found([muster_peer_table:peer()], [node()], memory()) -> {[event()], memory()}.
 server_found(Peers, Connected, Memory) ->
-    {Ups, Found} = lists:foldl(
-        fun(#{node := Node, metadata := Metadata}, {Events, Acc}) ->
-            {New, Next} = event({peer_up, Node, Metadata}, Acc),
-            {Events ++ New, Next}
-        end,
-        {[], Memory},
+    {Ups, Found} = lists:mapfoldl(
+        fun(#{node := Node, metadata := Metadata}, Acc) -> event({peer_up, Node, Metadata}, Acc) end,
+        Memory,
         Peers
     ),
     Gone = [Node || {Node, {doubted, _}} <- lists:sort(maps:to_list(Found)), not lists:member(Node, Connected)],
-    {[{peer_down, Node, ?REASON} || Node <- Gone] ++ Ups, maps:without(Gone, Found)}.
+    {[{peer_down, Node, ?REASON} || Node <- Gone] ++ lists:append(Ups), maps:without(Gone, Found)}.
 
 %% Of doubted peers the server may know nothing.
 -spec node_down(node(), memory()) -> {[event()], memory()}.

@@ -7,7 +7,7 @@
 -export([start_link/1]).
 -export([init/1]).
 
-%% Options as checked by muster_cnode:options/1.
+%% Options as checked by muster_cnode_program:options/1.
 -spec start_link(#{atom() => term()}) -> supervisor:startlink_ret().
 start_link(Options) ->
     supervisor:start_link({local, ?MODULE}, ?MODULE, Options).

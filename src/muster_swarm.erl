@@ -12,8 +12,8 @@
 %% They start in that order, and each is restarted by itself (`one_for_one'): a member looks for the
 %% others by name, so none need be started again because another was. More than ten restarts within
 %% ten seconds end the supervisor. Those that use the node monitor use the one started here, whatever
-%% its name. The overlay sends by itself, not by the comms manager, which would hold it back on poor
-%% links; its own option `comms_manager' changes that.
+%% its name. The overlay sends by itself, not by the comms manager, which would add a hop; its own
+%% option `comms_manager' changes that.
 %%
 %% All of them may as well be children of a supervisor of the user's: each has a `child_spec/1', and
 %% this module too.
@@ -70,11 +70,11 @@ start_link(Options) ->
 start_link(Options, #{name := DefaultName} = Modules) ->
     Members = [{M, {[], fun is_member/1, <<"the member's options, or false">>}} || {M, _} <- ?MEMBERS],
     Table = (maps:from_list(Members))#{
-        name => {DefaultName, fun is_name/1, <<"an atom, {via, Module, Term} or {global, Term}">>}
+        name => muster_server_name:rule(DefaultName)
     },
     case muster_options:check(Options, Table) of
         {ok, #{name := Name} = Checked} ->
-            supervisor:start_link(server_name(Name), ?MODULE, {Checked, Modules});
+            supervisor:start_link(muster_server_name:to_register(Name), ?MODULE, {Checked, Modules});
         {error, Invalid} ->
             {error, Invalid}
     end.
@@ -82,21 +82,10 @@ start_link(Options, #{name := DefaultName} = Modules) ->
 is_member(None) when None =:= false; None =:= nil; None =:= undefined -> true;
 is_member(Options) -> muster_options:pairs(Options) =/= error.
 
-is_name({via, Module, _}) -> is_atom(Module);
-is_name({global, _}) -> true;
-is_name(Name) -> is_atom(Name) andalso not lists:member(Name, [undefined, nil, true, false]).
-
-server_name(Name) when is_atom(Name) -> {local, Name};
-server_name(Name) -> Name.
-
 %% @doc A child specification; its id is the name.
 -spec child_spec(options()) -> supervisor:child_spec().
 child_spec(Options) ->
-    Name =
-        case muster_options:pairs(Options) of
-            {ok, Pairs} -> proplists:get_value(name, Pairs, ?MODULE);
-            error -> ?MODULE
-        end,
+    Name = muster_server_name:in_options(Options, ?MODULE),
     #{id => Name, start => {?MODULE, start_link, [Options]}, type => supervisor}.
 
 %% @private

@@ -95,9 +95,9 @@ start_link(Options) ->
 start_link(Options, #{name := DefaultName, node_monitor := DefaultMonitor, none := None}) ->
     Table = (muster_leader_options:timings())#{
         quorum_size => muster_options:integer(1, {1, 128}, "members"),
-        name => {DefaultName, fun is_name/1, <<"an atom, {via, Module, Term} or {global, Term}">>},
-        node_id => {node(), fun is_node_id/1, <<"a node's name, as an atom">>},
-        node_monitor => {DefaultMonitor, fun is_server/1, <<"a node monitor's name or pid">>}
+        name => muster_server_name:rule(DefaultName),
+        node_id => {node(), fun muster_leader_options:is_node/1, <<"a node's name, as an atom">>},
+        node_monitor => {DefaultMonitor, fun muster_server_name:is_server/1, <<"a node monitor's name or pid">>}
     },
     case muster_options:check(Options, Table) of
         {ok, Checked} -> start_checked(Checked#{none => None});
@@ -108,31 +108,15 @@ start_checked(#{name := Name} = Options) ->
     case muster_leader_options:check_timings(Options, io_lib:format("~0tp", [Name])) of
         {ok, Timings} ->
             Argument = Options#{cnode => Timings},
-            gen_server:start_link(server_name(Name), muster_topology_server, Argument, []);
+            gen_server:start_link(muster_server_name:to_register(Name), muster_topology_server, Argument, []);
         {error, Invalid} ->
             {error, Invalid}
     end.
 
-is_name({via, Module, _}) -> is_atom(Module);
-is_name({global, _}) -> true;
-is_name(Name) -> is_atom(Name) andalso not lists:member(Name, [undefined, nil, true, false]).
-
-is_node_id(Node) -> muster_leader_options:is_node(Node).
-
-is_server(Pid) when is_pid(Pid) -> true;
-is_server(Name) -> is_name(Name).
-
-server_name(Name) when is_atom(Name) -> {local, Name};
-server_name(Name) -> Name.
-
 %% @doc A child specification; its id is the name.
 -spec child_spec(options()) -> supervisor:child_spec().
 child_spec(Options) ->
-    #{id => name_of(Options), start => {?MODULE, start_link, [Options]}}.
-
-name_of(#{name := Name}) -> Name;
-name_of(Options) when is_list(Options) -> proplists:get_value(name, Options, ?MODULE);
-name_of(_) -> ?MODULE.
+    #{id => muster_server_name:in_options(Options, ?MODULE), start => {?MODULE, start_link, [Options]}}.
 
 %%% Asking
 
@@ -149,6 +133,7 @@ get_role(Server) ->
 %% @doc A member's role.
 -spec get_role(server(), node()) -> {ok, role()} | {error, unknown_node}.
 get_role(Server, Node) ->
+    ok = check_node(get_role, [Server, Node]),
     case lists:keyfind(Node, 1, list_nodes(Server)) of
         {Node, Role} -> {ok, Role};
         false -> {error, unknown_node}
@@ -211,6 +196,7 @@ promote(Node, Role) ->
 %% other role the commander gives its command away.
 -spec promote(server(), node(), role()) -> ok | {error, error()}.
 promote(Server, Node, Role) ->
+    ok = check_node(promote, [Server, Node, Role]),
     gen_server:call(Server, {promote, Node, Role}, 15000).
 
 %% @equiv request_role(muster_topology, Role)
@@ -232,6 +218,7 @@ node_joined(Node) ->
 %% by hand.
 -spec node_joined(server(), node()) -> ok.
 node_joined(Server, Node) ->
+    ok = check_node(node_joined, [Server, Node]),
     gen_server:cast(Server, {node_joined, Node}).
 
 %% @equiv node_left(muster_topology, Node)
@@ -243,7 +230,11 @@ node_left(Node) ->
 %% there is an election.
 -spec node_left(server(), node()) -> ok.
 node_left(Server, Node) ->
+    ok = check_node(node_left, [Server, Node]),
     gen_server:cast(Server, {node_left, Node}).
+
+check_node(Function, [_, Node | _] = Arguments) ->
+    muster_arguments:check({?MODULE, Function, Arguments}, [{2, is_atom(Node), <<"a node's name, as an atom">>}]).
 
 %%% Events
 

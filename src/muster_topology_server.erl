@@ -135,9 +135,23 @@ handle_info(_, S) ->
 %% On a BEAM without a name, and for a member that is not this node, there is nothing to wait for.
 enter(#state{self = Self} = S) ->
     case is_alive() andalso Self =:= node() of
-        true -> S#state{group = muster_election_group:new(S#state.key, start_argument(S))};
-        false -> alone(S)
+        true ->
+            S#state{group = muster_election_group:new(S#state.key, start_argument(S))};
+        false ->
+            say_why(is_alive(), S),
+            alone(S)
     end.
+
+%% Others can join only where this node has a name.
+say_why(false, #state{options = #{quorum_size := Quorum, name := Name}}) when Quorum > 1 ->
+    ?LOG_NOTICE(
+        "~0tp: no commander, for quorum_size is ~b and this node is alone: it is not distributed "
+        "(-name, -sname)",
+        [Name, Quorum],
+        ?LOG_META
+    );
+say_why(_, _) ->
+    ok.
 
 start_argument(#state{options = #{cnode := Timings, quorum_size := Quorum}}) ->
     Started = erlang:system_info(start_time),
@@ -360,7 +374,7 @@ tell_cnode(_, _, _) ->
 %%% The node monitor
 
 watch_nodes(#state{options = #{node_monitor := Server}} = S) ->
-    case where(Server) of
+    case muster_server_name:where(Server) of
         Pid when is_pid(Pid), Pid =/= self() ->
             Monitor = erlang:monitor(process, Pid),
             try
@@ -373,11 +387,6 @@ watch_nodes(#state{options = #{node_monitor := Server}} = S) ->
             erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
             S
     end.
-
-where(Pid) when is_pid(Pid) -> Pid;
-where(Name) when is_atom(Name) -> whereis(Name);
-where({global, Name}) -> global:whereis_name(Name);
-where({via, Module, Name}) -> Module:whereis_name(Name).
 
 %% The C nodes watch each other; the monitor speaks for nodes that have none, and in single-node
 %% mode for all.

@@ -9,7 +9,7 @@ fake_path() ->
     filename:join([filename:dirname(?FILE), "support", "fake_cnode"]).
 
 options(Changes) ->
-    {ok, Options} = muster_cnode:options(
+    {ok, Options} = muster_cnode_program:options(
         maps:to_list(maps:merge(#{cnode_path => fake_path(), heartbeat_ms => 50}, Changes))
     ),
     Options.
@@ -208,19 +208,23 @@ secrets_stay_inside_test_() ->
         up(),
         Cnode = whereis(muster_cnode),
         %% In the field `cookies', as a distributed node would have it.
-        sys:replace_state(Cnode, fun(S) when element(15, S) =:= #{} -> setelement(15, S, #{all => hush}) end),
+        None = muster_cnode_cookies:new(),
+        sys:replace_state(Cnode, fun(S) when element(15, S) =:= None ->
+            setelement(15, S, muster_cnode_cookies:sent(hush))
+        end),
         ?assertNotEqual(nomatch, shows_hush(sys:get_state(Cnode))),
         ?assertEqual(nomatch, shows_hush(sys:get_status(Cnode))),
         Request = {request, {message, self(), tag}, discovery, start, #{secret => <<"hush">>}},
         [
-            ?assertEqual(nomatch, shows_hush(muster_cnode:format_status(Status)))
+            ?assertEqual(nomatch, shows_hush(muster_cnode_server:format_status(Status)))
          || Status <- [
                 #{message => {'$gen_cast', Request}}, #{message => Request}, #{log => [{in, Request}]},
                 #{message => {'$gen_cast', {cast, node, set_cookie, #{cookie => <<"hush">>}}}},
                 #{message => {'$gen_call', {self(), tag}, {call, discovery, start, <<"hush">>}}}
             ]
         ],
-        ?assertEqual(#{message => check, reason => r}, muster_cnode:format_status(#{message => check, reason => r}))
+        Harmless = #{message => check, reason => r},
+        ?assertEqual(Harmless, muster_cnode_server:format_status(Harmless))
     end).
 
 shows_hush(Term) ->
@@ -291,7 +295,7 @@ unavailable_test_() ->
 
 options_test_() ->
     [
-        ?_assertMatch({error, {invalid_option, Name, Value, _}}, muster_cnode:options([{Name, Value}]))
+        ?_assertMatch({error, {invalid_option, Name, Value, _}}, muster_cnode_program:options([{Name, Value}]))
      || {Name, Value} <- [
             {cnode, true}, {cnode_path, []}, {cnode_path, 1}, {cnode_priority, high}, {heartbeat_ms, 9},
             {heartbeat_ms, 60001}, {heartbeat_limit, 19}, {heartbeat_limit, 999}
@@ -305,6 +309,6 @@ options_test_() ->
                 heartbeat_ms => 500,
                 heartbeat_limit => 3000
             }},
-            muster_cnode:options([{another_modules, option}])
+            muster_cnode_program:options([{another_modules, option}])
         )
     ].

@@ -35,6 +35,21 @@ flat_and_topology_are_the_same_test() ->
         #{name := epmd, strategy := static, options := #{nodes := [<<"a@h">>]}, named := [<<"a@h">>]}, A
     ).
 
+%% What is wrong with a list of nodes is said under the name that the user gave it.
+nodes_are_checked_test_() ->
+    Expected = <<"a list of nodes, each a name with its host, such as 'app@host'">>,
+    [
+        ?_assertEqual({error, {invalid_option, Name, Wrong, Expected}}, ?O:read(Options(Wrong), d))
+     || {Name, Options} <- [
+            {hosts, fun(V) -> [{strategy, epmd}, {hosts, V}] end},
+            {nodes, fun(V) -> [{strategy, static}, {nodes, V}] end},
+            {hosts, fun(V) ->
+                [{topologies, [{t, [{strategy, 'Elixir.Cluster.Strategy.Epmd'}, {config, [{hosts, V}]}]}]}]
+            end}
+        ],
+        Wrong <- ['app@host', <<"app@host">>, [app], ['app@host', <<"@host">>], ['app@'], [7]]
+    ].
+
 telemetry_prefix_test() ->
     Read = fun(Prefix) -> ?O:read([{telemetry_prefix, Prefix}], d) end,
     ?assertMatch({ok, #{telemetry_prefix := [muster, discovery]}}, ?O:read([], d)),

@@ -69,7 +69,7 @@ name() ->
     ok.
 
 start_cnode(Changes) ->
-    {ok, Options} = muster_cnode:options(
+    {ok, Options} = muster_cnode_program:options(
         maps:to_list(maps:merge(#{cnode_path => fake_path(), heartbeat_ms => 50}, Changes))
     ),
     {ok, Pid} = muster_cnode:start_link(Options),

@@ -11,7 +11,7 @@ fake_path() ->
 
 start_cnode(Changes) ->
     logger:set_primary_config(level, none),
-    {ok, Options} = muster_cnode:options(
+    {ok, Options} = muster_cnode_program:options(
         maps:to_list(maps:merge(#{cnode_path => fake_path(), heartbeat_ms => 50}, Changes))
     ),
     {ok, Pid} = muster_cnode:start_link(Options),

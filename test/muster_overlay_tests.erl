@@ -58,8 +58,85 @@ says_what_is_expected_test() ->
         muster_overlay:add_waypoint(#{label => x})
     catch
         error:badarg:Stack ->
-            #{1 := <<"expected a map with an id">>} = muster_overlay:format_error(badarg, Stack)
+            [{muster_overlay, add_waypoint, [#{label := x}], _} | _] = Stack,
+            #{1 := <<"expected a map with an id">>} = muster_arguments:format_error(badarg, Stack)
     end.
+
+%%% Peers that are away, and names
+
+%% Its base is kept for five minutes; who was given stays, without it.
+away_test() ->
+    Id = {muster_overlay, n@h},
+    New = muster_overlay_peer:new(0, 0, 1),
+    None = muster_overlay_roster:new(),
+    With = fun(Listed, Up) -> muster_overlay_roster:add(Id, [Id], {Listed, Up, 0}, New, None) end,
+    Standing = fun(Listed, Up, Now) -> muster_overlay_roster:standing(Id, Now, With(Listed, Up)) end,
+    Minutes = fun(M) -> M * 60000 end,
+    [?assertEqual(active, Standing(Listed, true, Minutes(60))) || Listed <- [given, monitored]],
+    [
+        ?assertEqual(quiet, Standing(Listed, Up, Minutes(5)))
+     || {Listed, Up} <- [{given, false}, {monitored, false}, {no, true}]
+    ],
+    {forgotten, keep} = Standing(given, false, Minutes(5) + 1),
+    {forgotten, remove} = Standing(monitored, false, Minutes(5) + 1),
+    {forgotten, remove} = Standing(no, true, Minutes(5) + 1),
+    %% Who speaks is not forgotten.
+    Heard = muster_overlay_roster:heard(Id, Id, 1, Minutes(3), With(no, true)),
+    quiet = muster_overlay_roster:standing(Id, Minutes(8), Heard),
+    {forgotten, remove} = muster_overlay_roster:standing(Id, Minutes(8) + 1, Heard).
+
+%% A given peer's base is let go by the server, and it begins anew when it is back.
+away_for_long_test() ->
+    Quick = [{node_monitor, none}, {send, fun({Name, _}, M) -> catch Name ! M end}, {sync_interval_ms, 10}],
+    Start = fun(Name, Peer) ->
+        {ok, _} = muster_overlay:start_link([{name, Name}, {peers, [{Peer, node()}]} | Quick])
+    end,
+    {ok, _} = Start(ov_here, ov_away),
+    {ok, _} = Start(ov_away, ov_here),
+    ok = muster_overlay:update_entity(ov_here, u, #{n => 1}),
+    Same = fun() -> muster_overlay:export_state(ov_here) =:= muster_overlay:export_state(ov_away) end,
+    InSync = fun() ->
+        #{peers := #{} = Peers} = muster_overlay:status(ov_here),
+        #{in_sync := Is} = map_get({ov_away, node()}, Peers),
+        Is
+    end,
+    ?eventually(Same() andalso InSync()),
+    ok = sys:suspend(ov_away),
+    %% As if its node had gone six minutes ago.
+    Ago = erlang:monotonic_time(millisecond) - 360000,
+    _ = sys:replace_state(ov_here, fun(S) -> gone(S, {ov_away, node()}, Ago) end),
+    ?eventually(not InSync()),
+    ok = sys:resume(ov_away),
+    _ = sys:replace_state(ov_here, fun(S) -> back(S, {ov_away, node()}) end),
+    ok = muster_overlay:update_entity(ov_here, u, #{n => 2}),
+    ?eventually(Same() andalso InSync()),
+    [ok = gen_server:stop(Name) || Name <- [ov_here, ov_away]].
+
+gone(S, Id, Ago) -> with_roster(S, fun(Roster) -> node_is(false, Id, Ago, Roster) end).
+back(S, Id) -> with_roster(S, fun(Roster) -> node_is(true, Id, erlang:monotonic_time(millisecond), Roster) end).
+
+node_is(Up, {_, Node}, At, Roster) ->
+    muster_overlay_roster:node_is(Up, Node, {At, fun(_, P) -> muster_overlay_peer:reconnected(At, P) end}, Roster).
+
+with_roster(S, Fun) ->
+    Change = fun(Field) ->
+        case is_map(Field) andalso maps:values(Field) of
+            [Peer | _] when element(1, Peer) =:= peer -> Fun(Field);
+            _ -> Field
+        end
+    end,
+    list_to_tuple(lists:map(Change, tuple_to_list(S))).
+
+%% Erlang's and Elixir's default names are one overlay, of which a node runs one.
+both_default_names_test() ->
+    {ok, Pid} = muster_overlay:start_link([{node_monitor, none}]),
+    Elixir = [{name, 'Elixir.Raxol.Swarm.TacticalOverlay'}, {node_monitor, none}],
+    ?assertEqual({error, {already_started, Pid}}, muster_overlay:start_link(Elixir)),
+    {ok, Other} = muster_overlay:start_link([{name, another}, {node_monitor, none}]),
+    ok = gen_server:stop(Pid),
+    {ok, Second} = muster_overlay:start_link(Elixir),
+    ?assertEqual({error, {already_started, Second}}, muster_overlay:start_link([{node_monitor, none}])),
+    [ok = gen_server:stop(P) || P <- [Other, Second]].
 
 %%% Events
 
@@ -75,7 +152,8 @@ events_test() ->
 
 compressed_terms_are_refused_test() ->
     Bomb = term_to_binary(#{id => 1, x => binary:copy(<<0>>, 100000)}, [compressed]),
-    ?assertError(badarg, muster_overlay_state:check([{{entity, 1}, none, Bomb}])).
+    State = muster_lww_map:put(muster_overlay_state:new(), {entity, 1}, Bomb),
+    ?assertError(badarg, muster_overlay_state:check([{entity, 1}], State)).
 
 %%% Peers
 
@@ -110,6 +188,7 @@ node_of(Name, State) ->
         state => State,
         version => 0,
         recent => muster_crdt_recent:new(State),
+        hearsay => muster_overlay_hearsay:new(),
         peers => maps:from_list([{P, muster_overlay_peer:new(0, 0, ?INTERVAL)} || P <- ?NODES, P =/= Name])
     }.
 
@@ -157,17 +236,29 @@ tick(Name, #{now := Now, nodes := Nodes} = World) ->
     #{Name := #{peers := Peers}} = Nodes,
     lists:foldl(
         fun(Peer, #{nodes := #{} = Current, network := Network} = W) ->
-            #{Name := #{state := State, version := Version, peers := #{} = All} = Node} = Current,
-            {Bodies, Ticked} = muster_overlay_peer:tick({State, Version}, Now, ?SYNC, map_get(Peer, All)),
+            #{Name := #{state := State, version := Version, hearsay := Hearsay, peers := #{} = All} = Node} = Current,
+            Known = muster_overlay_peer:acknowledged(map_get(Peer, All)),
+            Reach = muster_overlay_hearsay:reach(Peer, Known, Version, {Now, 3 * ?SYNC}, Hearsay),
+            {Bodies, Ticked} = muster_overlay_peer:tick({State, Version, Reach}, Now, ?SYNC, map_get(Peer, All)),
+            {Shared, Told} = muster_overlay_peer:share(maps:to_list(maps:remove(Peer, All)), Now, ?SYNC, Ticked),
             W#{
-                nodes := Current#{Name := Node#{peers := All#{Peer := Ticked}}},
-                network := [{Name, Peer, B} || B <- Bodies] ++ Network
+                nodes := Current#{Name := Node#{peers := All#{Peer := Told}}},
+                network := [{Name, Peer, B} || B <- Bodies ++ Shared] ++ Network
             }
         end,
         World#{now := Now + ?SYNC},
         maps:keys(Peers)
     ).
 
+deliver({From, To, {shared, Incarnation, Sequence, Others}}, #{nodes := Nodes} = World) ->
+    #{To := #{hearsay := Hearsay, peers := #{From := Peer}} = Node} = Nodes,
+    case muster_overlay_peer:has_sent({Incarnation, Sequence}, Peer) of
+        true ->
+            Heard = muster_overlay_hearsay:shared(From, {Incarnation, Sequence}, Others, Hearsay),
+            World#{nodes := Nodes#{To := Node#{hearsay := Heard}}};
+        false ->
+            World
+    end;
 deliver({From, To, Body}, #{now := Now, nodes := Nodes, network := Network} = World) ->
     #{To := #{state := State, version := Version, recent := Recent, peers := Peers} = Node} = Nodes,
     {#{send := Bodies, state := New} = Outcome, Peer} =
@@ -183,11 +274,19 @@ deliver({From, To, Body}, #{now := Now, nodes := Nodes, network := Network} = Wo
                 state := New,
                 version := NewVersion,
                 recent := maps:get(recent, Outcome, Recent),
+                hearsay := heard(Body, From, Now, {Version, NewVersion}, Node),
                 peers := Peers#{From := Peer}
             }
         },
         network := [{To, From, B} || B <- Bodies] ++ Network
     }.
+
+heard({update, {update, Incarnation, Sequence, _, _}}, From, Now, {Before, Version}, #{hearsay := Hearsay}) when
+    Version > Before
+->
+    muster_overlay_hearsay:heard(Version, {From, {Incarnation, Sequence}}, Now, Hearsay);
+heard(_, _, _, _, #{hearsay := Hearsay}) ->
+    Hearsay.
 
 %% With everything sent from here on delivered.
 settles(#{nodes := Nodes} = World) ->
@@ -212,6 +311,126 @@ deliver_all(#{network := Network} = World) ->
 
 is_acknowledged(#{version := Version, peers := Peers}) ->
     lists:all(fun(Peer) -> muster_overlay_peer:is_acknowledged(Version, Peer) end, maps:values(Peers)).
+
+%%% What is heard is not passed on to those who have it
+
+%% Each of the others gets it once, says so, and is told once that the rest has it.
+one_change_costs_three_messages_for_each_other_test() ->
+    World = put_at(a, settle(10, fresh())),
+    Count = fun(Kind, Said) -> length([B || B <- Said, element(1, B) =:= Kind]) end,
+    {Settled, Said} = lists:foldl(fun(_, {W, S}) -> overheard(W, S) end, {World, []}, lists:seq(1, 20)),
+    ?assertEqual([2, 2, 2], [Count(Kind, Said) || Kind <- [update, acknowledge, shared]]),
+    ?assertEqual(6, length(Said)),
+    settles(Settled).
+
+overheard(World, Said) ->
+    overhear(lists:foldl(fun tick/2, World, ?NODES), Said).
+
+overhear(#{network := []} = World, Said) ->
+    {World, Said};
+overhear(#{network := Network} = World, Said) ->
+    {_, _, Body} = Message = lists:last(Network),
+    overhear(deliver(Message, World#{network := lists:droplast(Network)}), [Body | Said]).
+
+%% It is passed on where its maker has gone before he could, or does not know of somebody.
+whose_maker_has_gone_test() ->
+    #{nodes := #{a := #{state := State}}} = World = put_at(a, settle(10, fresh())),
+    Told = without([{a, c}], fun() -> tick(a, World) end),
+    Gone = lists:foldl(
+        fun(_, W) -> without([{a, b}, {a, c}, {b, a}, {c, a}], fun() -> lists:foldl(fun tick/2, W, ?NODES) end) end,
+        Told,
+        lists:seq(1, 10)
+    ),
+    [?assertMatch(#{nodes := #{Name := #{state := State}}}, Gone) || Name <- [b, c]].
+
+a_partly_connected_cluster_test() ->
+    World = put_at(a, settle(10, fresh())),
+    #{nodes := #{a := #{state := State}, c := #{state := Got}}} = lists:foldl(
+        fun(_, W) -> without([{a, c}, {c, a}], fun() -> lists:foldl(fun tick/2, W, ?NODES) end) end,
+        World,
+        lists:seq(1, 10)
+    ),
+    ?assertEqual(State, Got).
+
+put_at(Name, World) -> run({put, Name, entity, 1}, World).
+
+%% Delivers all that is said, except between these.
+without(Cut, Say) ->
+    #{network := Network} = World = Say(),
+    case [Message || {From, To, _} = Message <- Network, not lists:member({From, To}, Cut)] of
+        [] -> World#{network := []};
+        [Message | Others] -> without(Cut, fun() -> deliver(Message, World#{network := Others}) end)
+    end.
+
+%%% On disk
+
+%% Wherever a file ends or is spoiled, what comes before is used, and nothing crashes.
+damaged_logs_test_() ->
+    {timeout, 120, fun() -> in_directory(fun damaged_logs/1) end}.
+
+damaged_logs(Base) ->
+    [First | _] = States = histories_on_disk(Base),
+    Log = Base ++ ".log.1",
+    {ok, Whole} = file:read_file(Log),
+    Restored = fun(Bytes) ->
+        [ok = file:delete(File) || File <- filelib:wildcard(Base ++ "*")],
+        ok = file:write_file(Log, Bytes),
+        State = muster_overlay_files:restore(Base),
+        State = muster_overlay_files:restore(Base),
+        ?assert(lists:member(State, States)),
+        State
+    end,
+    Ends = lists:seq(0, byte_size(Whole)),
+    Seen = fun(#{context := Context}) -> muster_overlay_state:missing(muster_causal:new(), Context) end,
+    Sizes = [Seen(Restored(binary:part(Whole, 0, N))) || N <- Ends],
+    ?assertEqual(lists:sort(Sizes), Sizes),
+    [Restored(spoiled(N, Whole)) || N <- Ends, N < byte_size(Whole)],
+    ?assertEqual(lists:last(States), Restored(Whole)),
+    ?assertEqual(First, Restored(<<>>)).
+
+spoiled(N, Whole) ->
+    <<Before:N/binary, Byte, After/binary>> = Whole,
+    <<Before/binary, (Byte bxor 85), After/binary>>.
+
+%% A log of some changes, and the states after each.
+histories_on_disk(Base) ->
+    Change = fun(N, [State | _] = States) ->
+        {_, Written} = muster_overlay_state:put({entity, N rem 5}, #{id => N rem 5, n => N}, a, State),
+        [Written | States]
+    end,
+    States = lists:reverse(lists:foldl(Change, [muster_overlay_state:new()], lists:seq(1, 15))),
+    Deltas = [muster_crdt_delta:delta(Old, New) || {Old, New} <- lists:zip(lists:droplast(States), tl(States))],
+    Records = [muster_overlay_files:record({delta, Delta}) || Delta <- Deltas],
+    ok = file:write_file(Base ++ ".log.1", [muster_overlay_files:header() | Records]),
+    States.
+
+%% What cannot be kept aside, as the disk is full, is not cut off.
+nothing_is_cut_off_without_a_copy_test() ->
+    in_directory(fun(Base) ->
+        Log = Base ++ ".log.1",
+        _ = histories_on_disk(Base),
+        {ok, Whole} = file:read_file(Log),
+        Torn = binary:part(Whole, 0, byte_size(Whole) - 1),
+        ok = file:write_file(Log, Torn),
+        Now = erlang:system_time(second),
+        [ok = file:make_dir(Log ++ ".damaged-" ++ integer_to_list(S)) || S <- lists:seq(Now, Now + 60)],
+        State = muster_overlay_files:restore(Base),
+        ?assertEqual({ok, Torn}, file:read_file(Log)),
+        ?assertEqual(State, muster_overlay_files:restore(Base))
+    end).
+
+in_directory(Test) ->
+    Unique = integer_to_list(erlang:unique_integer([positive])),
+    Directory = filename:join(os:getenv("TMPDIR", "/tmp"), "muster_overlay_tests_" ++ os:getpid() ++ "_" ++ Unique),
+    {ok, Base} = muster_overlay_files:base(Directory, overlay),
+    #{level := Level} = logger:get_primary_config(),
+    ok = logger:set_primary_config(level, critical),
+    try
+        Test(Base)
+    after
+        logger:set_primary_config(level, Level),
+        file:del_dir_r(Directory)
+    end.
 
 %%% Servers over a transport that loses, doubles and delays
 

@@ -44,7 +44,7 @@ absent_test() ->
 setup() ->
     logger:set_primary_config(level, none),
     load_telemetry(),
-    {ok, Options} = muster_cnode:options([{cnode_path, fake_path()}, {heartbeat_ms, 50}]),
+    {ok, Options} = muster_cnode_program:options([{cnode_path, fake_path()}, {heartbeat_ms, 50}]),
     Options.
 
 cleanup(_) ->

@@ -223,7 +223,3 @@ int muster_commander_role(const struct muster_commander *c, muster_member member
 const struct muster_role_table *muster_commander_table(const struct muster_commander *c) {
     return &c->table;
 }
-
-const struct muster_election *muster_commander_election(const struct muster_commander *c) {
-    return &c->election;
-}

@@ -127,6 +127,5 @@ int muster_commander_role(const struct muster_commander *commander, muster_membe
                           uint64_t now);
 
 const struct muster_role_table *muster_commander_table(const struct muster_commander *commander);
-const struct muster_election *muster_commander_election(const struct muster_commander *commander);
 
 #endif

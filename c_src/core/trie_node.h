@@ -18,7 +18,6 @@
 
 #include "core/dot.h"
 
-#define MUSTER_HASH_BITS 27
 #define MUSTER_SLOT_BITS 4
 #define MUSTER_TRIE_FANOUT (1 << MUSTER_SLOT_BITS)
 #define MUSTER_TRIE_DEPTH 7 /* levels of slots; buckets lie at this depth */

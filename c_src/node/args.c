@@ -15,7 +15,7 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
         snprintf(out, size, "a binary of 1 to %lld bytes", (long long)arg->max);
         break;
     case MUSTER_ARG_NODE:
-        snprintf(out, size, "a node name as a binary, such as <<\"app@host\">>");
+        snprintf(out, size, "a node's name, such as <<\"app@host\">>");
         break;
     case MUSTER_ARG_ATOM:
         snprintf(out, size, "an atom");
@@ -28,7 +28,7 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
         break;
     }
     case MUSTER_ARG_NODES:
-        snprintf(out, size, "a list of at most %d node names as binaries", MUSTER_NAME_LIST_MAX);
+        snprintf(out, size, "a list of at most %d nodes' names", MUSTER_NAME_LIST_MAX);
         break;
     case MUSTER_ARG_BINARIES:
         snprintf(out, size, "a list of at most %d binaries of 1 to %lld bytes",
@@ -271,4 +271,16 @@ int muster_args_read(struct muster_slice map, struct muster_arg *args, size_t co
         }
     }
     return 0;
+}
+
+int muster_args_check_basename(const char *option, const char *basename,
+                               struct muster_problem *problem) {
+    struct muster_node_name name;
+    if (muster_node_name_join(&name, basename, "host", 4) == 0) {
+        return 0;
+    }
+    snprintf(problem->text, sizeof problem->text,
+             "option %s: <<\"%.100s\">> cannot be the part of a node's name before the @", option,
+             basename);
+    return MUSTER_E_INVALID;
 }

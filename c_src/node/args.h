@@ -37,6 +37,13 @@ struct muster_arg {
     int given;                  /* set by muster_args_read */
 };
 
+/* How many there are in a table. */
+#define MUSTER_COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* An entry that several tables have: the node that a request is about. */
+#define MUSTER_NODE_ARG(target_)                                                                   \
+    { .name = "node", .type = MUSTER_ARG_NODE, .target = (target_), .required = 1 }
+
 struct muster_problem {
     char text[512];
 };
@@ -45,5 +52,9 @@ struct muster_problem {
  * set. */
 int muster_args_read(struct muster_slice map, struct muster_arg *args, size_t count,
                      struct muster_problem *problem);
+
+/* Whether a node's name can begin so: 0, or MUSTER_E_INVALID with `*problem` filled in. */
+int muster_args_check_basename(const char *option, const char *basename,
+                               struct muster_problem *problem);
 
 #endif

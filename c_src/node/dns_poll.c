@@ -170,14 +170,8 @@ void muster_dns_poll_defaults(struct muster_dns_poll_options *options) {
 static int check_basename(const struct muster_dns_poll_options *options,
                           struct muster_problem *problem) {
     int is_service = strcmp(options->query_option, "service") == 0;
-    struct muster_node_name name;
-    if (muster_node_name_join(&name, options->basename, "host", 4) != 0) {
-        snprintf(problem->text, sizeof problem->text,
-                 "option %s: <<\"%.100s\">> cannot be the part of a node's name before the @",
-                 is_service ? "application_name" : "node_basename", options->basename);
-        return MUSTER_E_INVALID;
-    }
-    return 0;
+    return muster_args_check_basename(is_service ? "application_name" : "node_basename",
+                                      options->basename, problem);
 }
 
 int muster_dns_poll_start(struct muster_topology *topology,

@@ -4,6 +4,7 @@
 
 #include "core/errors.h"
 #include "node/election_links.h"
+#include "node/elections.h"
 
 #define CHORES_MS 100
 /* How long whoever promotes a member waits for the majority. */

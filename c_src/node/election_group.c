@@ -8,24 +8,14 @@
 
 #include "core/errors.h"
 #include "node/election_chores.h"
+#include "node/election_effects.h"
 #include "node/election_links.h"
-#include "node/log.h"
+#include "node/elections.h"
 
 /* The name of a member on a node without a name. */
 #define NAMELESS "nonode@nohost"
 
 /* --- Clocks and chance --- */
-
-/* A machine that slept has a leader whose lease is over: CLOCK_MONOTONIC would not know. */
-uint64_t muster_elections_now(void) {
-#if defined(CLOCK_BOOTTIME)
-    struct timespec t;
-    if (clock_gettime(CLOCK_BOOTTIME, &t) == 0) {
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000 + 1;
-    }
-#endif
-    return uv_hrtime() / 1000 + 1;
-}
 
 static struct muster_moment moment(void) {
     struct timespec wall = {0};
@@ -67,120 +57,14 @@ void muster_election_group_tell(struct muster_election_group *group,
     }
 }
 
-/* --- Carrying out --- */
-
-static void send_message(struct muster_election_group *group, const struct muster_effect *effect,
-                         const struct muster_note *note) {
-    struct muster_elections *elections = group->elections;
-    struct muster_election_member *member = muster_election_member_find(group, effect->member);
-    if (member == NULL || member->peer == NULL) {
-        return;
-    }
-    struct muster_member_names names = muster_election_names_for_codec(&group->names);
-    size_t len = muster_election_encode(elections->bytes, &effect->message, note, &names);
-    if (len == 0) {
-        muster_log(MUSTER_ERROR, "election %.*s: a member without a name", group->key_len,
-                   group->key);
-        return;
-    }
-    struct muster_election_frame frame = {.kind = MUSTER_FRAME_MESSAGE,
-                                          .bytes = muster_slice(elections->bytes, len)};
-    muster_election_member_send(member, &frame);
-}
-
-static void save(struct muster_election_group *group, const struct muster_effect *effect) {
-    uint8_t *bytes = group->elections->bytes;
-    struct muster_member_names names = muster_election_names_for_codec(&group->names);
-    size_t len = muster_election_encode_saved(bytes, effect->saved, &names);
-    assert(len > 0); /* whoever is a voter was learnt by name */
-    muster_election_store_save(group->store, effect->sequence, bytes, len);
-}
-
-static void tell_leader(struct muster_election_group *group, muster_member member,
-                        struct muster_token token) {
-    struct muster_election_event event = {
-        .kind = MUSTER_TOLD_LEADER,
-        .node = muster_election_names_get(&group->names, member),
-        .token = token,
-    };
-    muster_election_group_tell(group, &event);
-}
-
-static void voters_changed(struct muster_election_group *group) {
-    const struct muster_config *config = &group->core.election.config;
-    for (uint32_t i = 0; i < config->count; i++) {
-        const struct muster_node_name *name =
-            muster_election_names_get(&group->names, config->voters[i]);
-        if (name != NULL && !group->ending) {
-            (void)muster_election_member_add(group, name);
-        }
-    }
-    for (struct muster_election_member *m = group->members; m != NULL; m = m->next) {
-        muster_election_member_review(m);
-    }
-    uint64_t voters = muster_config_fingerprint(config);
-    if (voters != group->told_voters) { /* a new leader only puts its term on them */
-        group->told_voters = voters;
-        muster_election_group_tell(group,
-                                   &(struct muster_election_event){.kind = MUSTER_TOLD_VOTERS});
-    }
-}
-
-static void carry_out(struct muster_election_group *group, const struct muster_effect *effect,
-                      const struct muster_note *note) {
-    struct muster_election_event event = {.kind = MUSTER_TOLD_TERM};
-    switch (effect->kind) {
-    case MUSTER_EFFECT_SEND:
-        send_message(group, effect, note);
-        break;
-    case MUSTER_EFFECT_PERSIST:
-        save(group, effect);
-        break;
-    case MUSTER_EFFECT_LEADER:
-        if (group->kind == MUSTER_ELECTION_LEADER) {
-            tell_leader(group, effect->member, effect->token);
-        }
-        break;
-    case MUSTER_EFFECT_TERM:
-        event.old_term = effect->old_term;
-        event.token = effect->token;
-        muster_election_group_tell(group, &event);
-        break;
-    case MUSTER_EFFECT_CONFIG:
-        voters_changed(group);
-        break;
-    case MUSTER_EFFECT_COMMITTED:
-        group->committed = effect->stamp;
-        break;
-    case MUSTER_EFFECT_TRANSFER_REFUSED:
-        muster_log(MUSTER_NOTICE, "election %.*s: the member asked to lead found no majority",
-                   group->key_len, group->key);
-        break;
-    }
-}
-
-static void tell_command(struct muster_election_group *group,
-                         const struct muster_commander_effects *effects) {
-    if (effects->commander_changed) {
-        struct muster_token token;
-        muster_member commander =
-            muster_commander_get(&group->core, muster_elections_now(), &token);
-        tell_leader(group, commander, token);
-    }
-    if (effects->commander_changed || effects->table_changed) {
-        muster_election_group_tell(group,
-                                   &(struct muster_election_event){.kind = MUSTER_TOLD_ROLES});
-    }
-}
-
-/* libuv counts in milliseconds: rounded up, so that a deadline has come when the timer fires. */
-static void rearm(struct muster_election_group *group);
+/* --- Stepping --- */
 
 static void on_timer(uv_timer_t *timer) {
     struct muster_election_group *group = timer->data;
     muster_election_group_happen(group, MUSTER_EVENT_TICK, MUSTER_NOBODY);
 }
 
+/* libuv counts in milliseconds: rounded up, so that a deadline has come when the timer fires. */
 static void rearm(struct muster_election_group *group) {
     uint64_t deadline = group->kind == MUSTER_ELECTION_COMMANDER
                             ? muster_commander_deadline(&group->core)
@@ -199,23 +83,16 @@ int muster_election_group_step(struct muster_election_group *group,
                                const struct muster_commander_event *event) {
     struct muster_elections *elections = group->elections;
     struct muster_commander_effects *effects = &elections->effects;
-    const struct muster_note *note = NULL;
     int result;
     assert(!elections->carrying_out);
     elections->carrying_out = true;
     if (group->kind == MUSTER_ELECTION_COMMANDER) {
         result = muster_commander_step(&group->core, event, moment(), effects);
-        note = &effects->note;
     } else {
         result = muster_election_step(&group->core.election, &event->election, moment(),
                                       &effects->election);
     }
-    for (size_t i = 0; i < effects->election.count; i++) {
-        carry_out(group, &effects->election.list[i], note);
-    }
-    if (group->kind == MUSTER_ELECTION_COMMANDER) {
-        tell_command(group, effects);
-    }
+    muster_election_effects_carry_out(group, effects);
     elections->carrying_out = false;
     muster_election_chores_committed(group);
     rearm(group);
@@ -251,57 +128,6 @@ static void on_store_ready(void *context) {
 static void on_store_problem(void *context, const char *text) {
     struct muster_election_group *group = context;
     snprintf(group->problem.text, sizeof group->problem.text, "%s", text != NULL ? text : "");
-}
-
-/* --- The BEAM --- */
-
-static uint64_t longest_timeout_us(const struct muster_elections *elections) {
-    uint64_t longest = 0;
-    for (const struct muster_election_group *g = elections->first; g != NULL; g = g->next) {
-        uint64_t max = g->core.election.timing.timeout_max;
-        longest = max > longest ? max : longest;
-    }
-    return longest;
-}
-
-/* Two timeouts, as a BEAM with 5,000 busy processes on a machine with ten runnable threads a
- * processor takes up to 580 ms to answer (measured); with three questions in each, so that a silent
- * one is found out in little more. */
-static void set_pace(struct muster_elections *elections) {
-    uint64_t longest = longest_timeout_us(elections);
-    uint64_t pace = longest / 1000 / MUSTER_BEAM_QUESTIONS;
-    elections->watch.patience = 2 * longest;
-    elections->pace_ms = longest == 0 ? 0 : pace > 10 ? pace : 10;
-    elections->asked_due = 0;
-    if (elections->owner.on_pace != NULL) {
-        elections->owner.on_pace(elections->owner.context, elections->pace_ms);
-    }
-}
-
-static void beam_changed(struct muster_elections *elections, enum muster_event_kind kind) {
-    for (struct muster_election_group *g = elections->first; g != NULL; g = g->next) {
-        muster_election_group_happen(g, kind, MUSTER_NOBODY);
-    }
-}
-
-void muster_elections_beam_asked(struct muster_elections *elections) {
-    if (elections->first == NULL) {
-        return;
-    }
-    uint64_t now = muster_elections_now();
-    uint64_t due = elections->asked_due != 0 ? elections->asked_due : now;
-    if (muster_beam_watch_asked(&elections->watch, due < now ? due : now, now)) {
-        muster_log(MUSTER_WARNING, "election: the BEAM does not answer, its leaderships are ended");
-        beam_changed(elections, MUSTER_EVENT_BEAM_SILENT);
-    }
-    elections->asked_due = now + elections->pace_ms * 1000;
-}
-
-void muster_elections_beam_answered(struct muster_elections *elections) {
-    if (elections->first != NULL &&
-        muster_beam_watch_answered(&elections->watch, muster_elections_now())) {
-        beam_changed(elections, MUSTER_EVENT_BEAM_ANSWERS);
-    }
 }
 
 /* --- Life of a group --- */
@@ -459,7 +285,7 @@ static void open_group(struct muster_election_group *group,
     }
     group->next = elections->first;
     elections->first = group;
-    set_pace(elections);
+    muster_elections_set_pace(elections);
     add_bootstrap(group, &options->bootstrap);
     const struct muster_config *config = &group->core.election.config;
     group->told_voters = muster_config_fingerprint(config);
@@ -482,7 +308,7 @@ static void open_group(struct muster_election_group *group,
 int muster_election_group_start(struct muster_elections *elections, struct muster_slice key,
                                 const struct muster_election_group_options *options,
                                 struct muster_problem *problem) {
-    struct muster_election_group *old = muster_election_group_find(elections, key);
+    struct muster_election_group *old = muster_elections_find(elections, key);
     if (old != NULL) {
         old->ending = true; /* its end is not told: it goes on as another */
         muster_election_group_stop(old, false);
@@ -517,34 +343,5 @@ void muster_election_group_stop(struct muster_election_group *group, bool for_go
     muster_election_group_tell(group, &(struct muster_election_event){.kind = MUSTER_TOLD_LEFT});
     group->ending = true;
     destroy(group);
-    set_pace(elections);
-}
-
-struct muster_election_group *muster_election_group_find(const struct muster_elections *elections,
-                                                         struct muster_slice key) {
-    struct muster_election_group *g = elections->first;
-    while (g != NULL && (g->key_len != key.len || memcmp(g->key, key.data, key.len) != 0)) {
-        g = g->next;
-    }
-    return g;
-}
-
-/* --- Life of them all --- */
-
-void muster_elections_init(struct muster_elections *elections, uv_loop_t *loop,
-                           struct muster_peers *peers, struct muster_mailbox *mailbox,
-                           const struct muster_elections_owner *owner) {
-    memset(elections, 0, sizeof *elections);
-    elections->loop = loop;
-    elections->peers = peers;
-    elections->mailbox = mailbox;
-    elections->owner = *owner;
-    muster_election_stores_init(&elections->stores, loop);
-}
-
-void muster_elections_leave(struct muster_elections *elections) {
-    elections->owner = (struct muster_elections_owner){0};
-    while (elections->first != NULL) {
-        muster_election_group_stop(elections->first, false);
-    }
+    muster_elections_set_pace(elections);
 }

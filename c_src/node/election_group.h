@@ -1,20 +1,17 @@
 /*
- * Election groups: the core's state machine of each, with its clock, its links, its disk and its
- * user, who is the BEAM.
+ * An election group: the core's state machine, with its clock, its members' links and its disk.
  */
 #ifndef MUSTER_NODE_ELECTION_GROUP_H
 #define MUSTER_NODE_ELECTION_GROUP_H
 
 #include <uv.h>
 
-#include "core/beam_watch.h"
 #include "core/commander.h"
 #include "core/name_list.h"
 #include "node/args.h"
 #include "node/election_names.h"
 #include "node/election_store.h"
 #include "node/election_wire.h"
-#include "node/mailbox.h"
 #include "node/peers.h"
 
 enum muster_election_kind { MUSTER_ELECTION_LEADER = 1, MUSTER_ELECTION_COMMANDER = 2 };
@@ -50,6 +47,8 @@ struct muster_election_member {
     bool to_add, to_remove; /* as a voter; until the configuration says so */
     bool to_enrol;          /* commander: a member without a C node, until the table has it */
 };
+
+struct muster_elections;
 
 /* A promotion that somebody waits for. */
 struct muster_election_wait;
@@ -97,43 +96,6 @@ struct muster_election_event {
     bool up;
 };
 
-struct muster_elections_owner {
-    void *context;
-    void (*on_event)(void *context, const struct muster_election_group *group,
-                     const struct muster_election_event *event);
-    /* The answer to a request that was left open: `error` is NULL or the atom. */
-    void (*on_answer)(void *context, int64_t request, const char *error);
-    /* How often the BEAM should be asked whether it answers, or 0: as often as it likes. */
-    void (*on_pace)(void *context, uint64_t interval_ms);
-};
-
-struct muster_elections {
-    uv_loop_t *loop;
-    struct muster_peers *peers;
-    struct muster_mailbox *mailbox;
-    struct muster_elections_owner owner;
-    struct muster_election_stores stores;
-    struct muster_election_group *first;
-    struct muster_beam_watch watch;
-    uint64_t asked_due, pace_ms; /* when the BEAM is asked next, us, and how often, ms */
-    uint64_t ignored;            /* messages for no group, or none at all */
-    bool carrying_out;           /* effects of a step */
-    bool closing_links;
-    struct muster_commander_effects effects; /* of the step being carried out */
-    struct muster_decoded_message incoming;
-    uint8_t bytes[MUSTER_ELECTION_BYTES_MAX];
-};
-
-void muster_elections_init(struct muster_elections *elections, uv_loop_t *loop,
-                           struct muster_peers *peers, struct muster_mailbox *mailbox,
-                           const struct muster_elections_owner *owner);
-
-/* Every group hands over and says goodbye: before the links are closed. */
-void muster_elections_leave(struct muster_elections *elections);
-
-struct muster_election_group *muster_election_group_find(const struct muster_elections *elections,
-                                                         struct muster_slice key);
-
 /* Starts a group; one of the same key ends first. Returns 0, or a negative code with the reason. */
 int muster_election_group_start(struct muster_elections *elections, struct muster_slice key,
                                 const struct muster_election_group_options *options,
@@ -160,12 +122,5 @@ muster_member muster_election_group_leader(const struct muster_election_group *g
 
 void muster_election_group_tell(struct muster_election_group *group,
                                 const struct muster_election_event *event);
-
-/* The clock of the core, us: it runs on while the machine sleeps. */
-uint64_t muster_elections_now(void);
-
-/* The BEAM is being asked; it answered. */
-void muster_elections_beam_asked(struct muster_elections *elections);
-void muster_elections_beam_answered(struct muster_elections *elections);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "core/errors.h"
 #include "node/election_chores.h"
+#include "node/elections.h"
 #include "node/log.h"
 
 /* A link that swallows data for longer than an election lasts is dropped and dialled anew. */
@@ -370,7 +371,7 @@ void muster_elections_receive(struct muster_elections *elections, struct muster_
         elections->ignored++;
         return;
     }
-    struct muster_election_group *group = muster_election_group_find(elections, envelope.group);
+    struct muster_election_group *group = muster_elections_find(elections, envelope.group);
     if (group == NULL || !group->ready) {
         elections->ignored++;
         return;

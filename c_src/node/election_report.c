@@ -1,5 +1,7 @@
 #include "node/election_report.h"
 
+#include "node/elections.h"
+
 static void pair_integer(struct muster_writer *w, const char *key, uint64_t value) {
     muster_write_atom(w, key);
     muster_write_unsigned(w, value);

@@ -8,7 +8,6 @@
 #include "node/election_report.h"
 #include "node/requests.h"
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define HOUR_MS 3600000
 #define DATA_DIR_MAX 1000
 
@@ -17,8 +16,6 @@
         .name = "group", .type = MUSTER_ARG_BINARY, .target = (target_), .required = 1,            \
         .max = MUSTER_ELECTION_KEY_MAX                                                             \
     }
-#define NODE_ARG(target_)                                                                          \
-    { .name = "node", .type = MUSTER_ARG_NODE, .target = (target_), .required = 1 }
 #define TIME_ARG(name_, target_)                                                                   \
     { .name = (name_), .type = MUSTER_ARG_INTEGER, .target = (target_), .min = 1, .max = HOUR_MS }
 
@@ -65,7 +62,7 @@ static int read_start(struct muster_request *q, struct start_args *a) {
          .max = INT64_C(1) << 50},
     };
     enum { LEADER_ONLY_1 = 2, LEADER_ONLY_2 = 3, LEADER_ONLY_3 = 7, QUORUM = 8, AGE = 9 };
-    if (muster_request_args(q, args, COUNT(args)) != 0) {
+    if (muster_request_args(q, args, MUSTER_COUNT(args)) != 0) {
         return MUSTER_E_INVALID;
     }
     bool commander = a->kind == 1;
@@ -129,7 +126,7 @@ int muster_election_request_start(struct muster_request *q) {
 
 static int find_group(struct muster_request *q, struct muster_slice key,
                       struct muster_election_group **group) {
-    *group = muster_election_group_find(&q->node->elections, key);
+    *group = muster_elections_find(&q->node->elections, key);
     if (*group == NULL) {
         muster_request_refuse(q, "unknown_group", "no group of this key was started");
         return MUSTER_E_INVALID;
@@ -140,15 +137,15 @@ static int find_group(struct muster_request *q, struct muster_slice key,
 static int group_only(struct muster_request *q, struct muster_election_group **group) {
     struct muster_slice key;
     struct muster_arg args[] = {GROUP_ARG(&key)};
-    int error = muster_request_args(q, args, COUNT(args));
+    int error = muster_request_args(q, args, MUSTER_COUNT(args));
     return error != 0 ? error : find_group(q, key, group);
 }
 
 static int group_and_node(struct muster_request *q, struct muster_election_group **group,
                           struct muster_node_name *node) {
     struct muster_slice key;
-    struct muster_arg args[] = {GROUP_ARG(&key), NODE_ARG(node)};
-    int error = muster_request_args(q, args, COUNT(args));
+    struct muster_arg args[] = {GROUP_ARG(&key), MUSTER_NODE_ARG(node)};
+    int error = muster_request_args(q, args, MUSTER_COUNT(args));
     return error != 0 ? error : find_group(q, key, group);
 }
 
@@ -183,7 +180,7 @@ int muster_election_request_stop(struct muster_request *q) {
     struct muster_arg args[] = {
         GROUP_ARG(&key),
         {.name = "for_good", .type = MUSTER_ARG_CHOICE, .target = &for_good, .choices = booleans}};
-    int error = muster_request_args(q, args, COUNT(args));
+    int error = muster_request_args(q, args, MUSTER_COUNT(args));
     if (error == 0) {
         error = find_group(q, key, &group);
     }
@@ -292,13 +289,13 @@ int muster_election_request_promote(struct muster_request *q) {
     struct muster_election_group *group;
     int role;
     struct muster_arg args[] = {GROUP_ARG(&key),
-                                NODE_ARG(&node),
+                                MUSTER_NODE_ARG(&node),
                                 {.name = "role",
                                  .type = MUSTER_ARG_CHOICE,
                                  .target = &role,
                                  .required = 1,
                                  .choices = roles}};
-    int error = muster_request_args(q, args, COUNT(args));
+    int error = muster_request_args(q, args, MUSTER_COUNT(args));
     if (error == 0) {
         error = find_group(q, key, &group);
     }

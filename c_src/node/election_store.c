@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -10,23 +9,12 @@
 #include <unistd.h>
 
 #include "core/errors.h"
+#include "node/election_image.h"
 #include "node/log.h"
 
-#define MAGIC "MUSTERE1"
-#define MAGIC_LEN 8
-#define HEAD_LEN (MAGIC_LEN + 4)
-#define HASH_LEN 16
-#define FILE_MAX (HEAD_LEN + 2 * 256 + MUSTER_ELECTION_BYTES_MAX + HASH_LEN)
 #define PATH_SIZE 1024
 /* How long a write that failed waits for the next attempt. */
 #define RETRY_MS 500
-/* As much of the group's name as its file's name shows. */
-#define SHOWN_MAX 60
-
-struct file_image {
-    size_t len;
-    uint8_t data[FILE_MAX];
-};
 
 struct muster_election_store {
     struct muster_election_store *next;
@@ -36,8 +24,7 @@ struct muster_election_store {
     char directory[PATH_SIZE], path[PATH_SIZE + 128], temporary[PATH_SIZE + 160];
     char lock_path[PATH_SIZE + 160];
     int lock;
-    uint8_t group[256], group_len;
-    struct muster_node_name self;
+    struct muster_election_whose whose;
     uv_timer_t retry;
     uv_work_t work;
     bool writing;
@@ -47,68 +34,17 @@ struct muster_election_store {
     bool unsaved; /* `wanted` is newer than what is being or has been written */
     int error;    /* of the write under way: an errno */
     uint64_t wanted_sequence, writing_sequence, writing_generation;
-    struct file_image wanted, image;
+    struct muster_election_image wanted, image;
 };
 
 void muster_election_stores_init(struct muster_election_stores *stores, uv_loop_t *loop) {
     *stores = (struct muster_election_stores){.loop = loop};
 }
 
-/* --- The file's content --- */
-
-static size_t put_name(uint8_t *to, const void *name, uint8_t len) {
-    to[0] = len;
-    memcpy(to + 1, name, len);
-    return 1 + (size_t)len;
-}
-
-static void build_image(const struct muster_election_store *store, struct file_image *image,
-                        const uint8_t *record, size_t len) {
-    uint8_t *data = image->data;
-    size_t at = HEAD_LEN;
-    memcpy(data, MAGIC, MAGIC_LEN);
-    at += put_name(data + at, store->self.text, store->self.len);
-    at += put_name(data + at, store->group, store->group_len);
-    memcpy(data + at, record, len);
-    at += len;
-    muster_put32(data + MAGIC_LEN, (uint32_t)(at - HEAD_LEN));
-    crypto_generichash(data + at, HASH_LEN, data, at, NULL, 0);
-    image->len = at + HASH_LEN;
-}
-
-static bool has_name(struct muster_slice *in, const void *name, uint8_t len) {
-    if (in->len < 1 + (size_t)len || in->data[0] != len || memcmp(in->data + 1, name, len) != 0) {
-        return false;
-    }
-    *in = muster_slice(in->data + 1 + len, in->len - 1 - len);
-    return true;
-}
-
-/* The record within a file's content; NULL, or what is wrong with it. */
-static const char *parse_image(const struct muster_election_store *store,
-                               const struct file_image *image, struct muster_slice *record) {
-    uint8_t hash[HASH_LEN];
-    if (image->len < HEAD_LEN + HASH_LEN || memcmp(image->data, MAGIC, MAGIC_LEN) != 0) {
-        return "it is no file of this version's election";
-    }
-    size_t hashed = image->len - HASH_LEN;
-    crypto_generichash(hash, HASH_LEN, image->data, hashed, NULL, 0);
-    if (muster_get32(image->data + MAGIC_LEN) != hashed - HEAD_LEN ||
-        sodium_memcmp(hash, image->data + hashed, HASH_LEN) != 0) {
-        return "it is damaged (its checksum is wrong)";
-    }
-    *record = muster_slice(image->data + HEAD_LEN, hashed - HEAD_LEN);
-    if (!has_name(record, store->self.text, store->self.len) ||
-        !has_name(record, store->group, store->group_len)) {
-        return "it belongs to another member or group";
-    }
-    return record->len <= MUSTER_ELECTION_BYTES_MAX ? NULL : "it is too long";
-}
-
 /* --- Reading --- */
 
 /* Returns 0 (with len 0 if there is no file) or an errno. */
-static int read_file(const char *path, struct file_image *image) {
+static int read_file(const char *path, struct muster_election_image *image) {
     image->len = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -129,21 +65,9 @@ static void refuse(struct muster_problem *problem, const char *path, const char 
 }
 
 static void name_files(struct muster_election_store *store) {
-    uint64_t words[2] = {0};
-    uint8_t both[512];
-    char shown[SHOWN_MAX + 1];
-    size_t len = put_name(both, store->self.text, store->self.len);
-    len += put_name(both + len, store->group, store->group_len);
-    crypto_generichash((uint8_t *)words, sizeof words, both, len, NULL, 0);
-    size_t n = store->group_len < SHOWN_MAX ? store->group_len : SHOWN_MAX;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t c = store->group[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        shown[i] = plain || c == '-' || c == '_' ? (char)c : '_';
-    }
-    shown[n] = '\0';
-    snprintf(store->path, sizeof store->path, "%s/%s-%016llx.election", store->directory, shown,
-             (unsigned long long)muster_get64((const uint8_t *)words));
+    char name[MUSTER_ELECTION_IMAGE_NAME_SIZE];
+    muster_election_image_name(&store->whose, name);
+    snprintf(store->path, sizeof store->path, "%s/%s", store->directory, name);
     snprintf(store->temporary, sizeof store->temporary, "%s.new", store->path);
     snprintf(store->lock_path, sizeof store->lock_path, "%s.lock", store->path);
 }
@@ -323,9 +247,9 @@ static struct muster_election_store *create(struct muster_election_stores *store
         return NULL;
     }
     memcpy(store->directory, directory.data, directory.len);
-    memcpy(store->group, group.data, group.len);
-    store->group_len = (uint8_t)group.len;
-    store->self = *self;
+    memcpy(store->whose.group, group.data, group.len);
+    store->whose.group_len = (uint8_t)group.len;
+    store->whose.self = *self;
     store->stores = stores;
     store->lock = -1;
     name_files(store);
@@ -343,7 +267,9 @@ static void discard(struct muster_election_store *store) {
 static int hand_out(struct muster_election_store *store, uint8_t *bytes, size_t *len,
                     struct muster_problem *problem) {
     struct muster_slice record = {0};
-    const char *wrong = store->wanted.len > 0 ? parse_image(store, &store->wanted, &record) : NULL;
+    const char *wrong = store->wanted.len > 0
+                            ? muster_election_image_parse(&store->wanted, &store->whose, &record)
+                            : NULL;
     if (wrong != NULL) {
         refuse(problem, store->path, wrong);
         return MUSTER_E_INVALID;
@@ -405,7 +331,7 @@ bool muster_election_store_is_ready(const struct muster_election_store *store) {
 
 void muster_election_store_save(struct muster_election_store *store, uint64_t sequence,
                                 const uint8_t *record, size_t len) {
-    build_image(store, &store->wanted, record, len);
+    muster_election_image_build(&store->wanted, &store->whose, muster_slice(record, len));
     store->wanted_sequence = sequence;
     store->unsaved = true;
     proceed(store);

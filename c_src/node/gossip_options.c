@@ -15,7 +15,6 @@
 #define CONNECTS_DEFAULT_PER_S 50
 #define DAY_MS 86400000
 #define ADDRESS_MAX (INET_ADDRSTRLEN - 1)
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static int refuse(struct muster_problem *problem, const char *option, struct muster_slice value,
                   const char *expected) {
@@ -104,7 +103,7 @@ int muster_gossip_options_read(struct muster_gossip_options *options, struct mus
     };
 #undef INTEGER
 #undef BINARY
-    if (muster_args_read(map, args, COUNT(args), problem) != 0) {
+    if (muster_args_read(map, args, MUSTER_COUNT(args), problem) != 0) {
         return MUSTER_E_INVALID;
     }
     if (options->old_secrets.count > 0 && options->secret.len == 0) {

@@ -56,7 +56,7 @@ static int read_args(struct muster_kubernetes_options *o, struct given *g, struc
          .max = 120000},
         MUSTER_POLLER_ARGS(&o->interval_ms),
     };
-    return muster_args_read(map, args, sizeof args / sizeof *args, problem);
+    return muster_args_read(map, args, MUSTER_COUNT(args), problem);
 }
 
 static void take(char *out, size_t size, struct muster_slice text) {
@@ -75,13 +75,8 @@ static void take_domain(struct muster_kubernetes_options *o, struct muster_slice
 }
 
 static int check(const struct muster_kubernetes_options *o, struct muster_problem *problem) {
-    struct muster_node_name name;
     struct muster_k8s_server server;
-    if (muster_node_name_join(&name, o->basename, "host", 4) != 0) {
-        snprintf(problem->text, sizeof problem->text,
-                 "option kubernetes_node_basename: <<\"%.100s\">> cannot be the part of a node's "
-                 "name before the @",
-                 o->basename);
+    if (muster_args_check_basename("kubernetes_node_basename", o->basename, problem) != 0) {
         return MUSTER_E_INVALID;
     }
     if (o->naming.mode == MUSTER_K8S_HOSTNAME && o->service[0] == '\0') {

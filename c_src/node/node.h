@@ -5,7 +5,7 @@
 #include <uv.h>
 
 #include "node/cookies.h"
-#include "node/election_group.h"
+#include "node/elections.h"
 #include "node/mailbox.h"
 #include "node/monitor.h"
 #include "node/peers.h"

@@ -7,9 +7,10 @@
 #include "core/frame.h"
 #include "core/term.h"
 #include "node/args.h"
-#include "node/election_report.h"
 #include "node/log.h"
 #include "node/node.h"
+#include "node/node_requests.h"
+#include "node/port_events.h"
 #include "node/priority.h"
 #include "node/requests.h"
 #include "node/write_queue.h"
@@ -22,7 +23,7 @@
  * loop. */
 #define LEAVE_LIMIT_MS 200
 
-struct port {
+struct muster_port {
     struct muster_node node;
     uv_loop_t *loop;
     uv_pipe_t in, out;
@@ -47,7 +48,7 @@ static void on_leave_limit(uv_timer_t *timer) {
 }
 
 static void on_leave(uv_timer_t *timer) {
-    struct port *port = timer->data;
+    struct muster_port *port = timer->data;
     muster_node_leave(&port->node);
     uv_close((uv_handle_t *)&port->in, NULL);
     uv_close((uv_handle_t *)&port->out, NULL);
@@ -58,7 +59,7 @@ static void on_leave(uv_timer_t *timer) {
 
 /* From the loop, not from here: whoever calls may stand in the middle of what leaving takes down.
  */
-static void leave(struct port *port, int exit_code) {
+static void leave(struct muster_port *port, int exit_code) {
     if (!port->leaving) {
         port->leaving = 1;
         port->exit_code = exit_code;
@@ -74,7 +75,7 @@ static void on_write_failed(void *context, int status) {
     leave(context, MUSTER_EXIT_LEFT); /* the reader is gone: as good as the end of stdin */
 }
 
-static void send_frame(struct port *port, struct muster_slice bytes) {
+static void send_frame(struct muster_port *port, struct muster_slice bytes) {
     int status = muster_write_queue_send(&port->writes, bytes);
     if (status != 0) {
         leave(port, status == UV_ENOBUFS  ? MUSTER_EXIT_OVERRUN
@@ -83,8 +84,7 @@ static void send_frame(struct port *port, struct muster_slice bytes) {
     }
 }
 
-/* Sends the frame that the writer holds, and frees it. */
-static void send_and_free(struct port *port, struct muster_writer *w) {
+void muster_port_send(struct muster_port *port, struct muster_writer *w) {
     struct muster_slice frame;
     if (!port->leaving && muster_writer_finish(w, &frame) == 0) {
         send_frame(port, frame);
@@ -92,43 +92,36 @@ static void send_and_free(struct port *port, struct muster_writer *w) {
     muster_writer_free(w);
 }
 
-static void begin(struct muster_writer *w, int arity, const char *kind) {
-    muster_writer_init(w);
-    muster_write_version(w);
-    muster_write_tuple(w, arity);
-    muster_write_atom(w, kind);
-}
-
-static void send_hello(struct port *port) {
+static void send_hello(struct muster_port *port) {
     struct muster_writer w;
-    begin(&w, 3, "hello");
+    muster_port_begin(&w, 3, "hello");
     muster_write_integer(&w, MUSTER_CONTROL_VERSION);
     muster_write_map(&w, 2);
     muster_write_atom(&w, "version");
     muster_write_text(&w, MUSTER_VERSION);
     muster_write_atom(&w, "os_pid");
     muster_write_integer(&w, uv_os_getpid());
-    send_and_free(port, &w);
+    muster_port_send(port, &w);
 }
 
 static void send_log(void *context, enum muster_log_level level, const char *text) {
     struct muster_writer w;
-    begin(&w, 3, "log");
+    muster_port_begin(&w, 3, "log");
     muster_write_atom(&w, muster_log_level_name(level));
     muster_write_text(&w, text);
-    send_and_free(context, &w);
+    muster_port_send(context, &w);
 }
 
 static void on_heartbeat(uv_timer_t *timer) {
-    struct port *port = timer->data;
+    struct muster_port *port = timer->data;
     struct muster_writer w;
     muster_elections_beam_asked(&port->node.elections);
-    begin(&w, 2, "heartbeat");
+    muster_port_begin(&w, 2, "heartbeat");
     muster_write_integer(&w, ++port->beats);
-    send_and_free(port, &w);
+    muster_port_send(port, &w);
 }
 
-static void beat(struct port *port) {
+static void beat(struct muster_port *port) {
     uint64_t interval = (uint64_t)port->heartbeat_ms;
     if (port->pace_ms > 0 && port->pace_ms < interval) {
         interval = port->pace_ms;
@@ -138,160 +131,19 @@ static void beat(struct port *port) {
 
 /* Elections find out sooner whether the BEAM answers. */
 static void on_pace(void *context, uint64_t interval_ms) {
-    struct port *port = context;
+    struct muster_port *port = context;
     if (port->pace_ms != interval_ms) {
         port->pace_ms = interval_ms;
         beat(port);
     }
 }
 
-/* {event, Service, Key, Event}, as far as Event. */
-static void begin_event(struct muster_writer *w, const char *service) {
-    begin(w, 4, "event");
-    muster_write_atom(w, service);
-}
-
-static void on_peer(void *context, const struct muster_peer *peer) {
-    struct muster_writer w;
-    begin_event(&w, "node");
-    muster_write_atom(&w, "peers");
-    muster_write_tuple(&w, 4);
-    muster_write_atom(&w, "peer");
-    muster_write_name(&w, &peer->name);
-    muster_write_atom(&w, muster_peer_state_name(peer->state));
-    muster_write_text(&w, peer->detail);
-    send_and_free(context, &w);
-}
-
-static void on_published(void *context, int published, const char *text) {
-    struct muster_writer w;
-    begin_event(&w, "node");
-    muster_write_atom(&w, "peers");
-    muster_write_tuple(&w, 3);
-    muster_write_atom(&w, "published");
-    muster_write_atom(&w, published ? "true" : "false");
-    muster_write_text(&w, text);
-    send_and_free(context, &w);
-}
-
-static void on_status(void *context, const struct muster_watch *watch,
-                      enum muster_health_status from) {
-    struct muster_writer w;
-    begin_event(&w, "monitor");
-    muster_write_binary(&w, muster_slice(watch->monitor->key, watch->monitor->key_len));
-    muster_write_tuple(&w, 4);
-    muster_write_atom(&w, "status");
-    muster_write_name(&w, &watch->name);
-    muster_write_atom(&w, muster_health_status_name(from));
-    muster_write_atom(&w, muster_health_status_name(watch->health.status));
-    send_and_free(context, &w);
-}
-
-static void begin_discovery_event(struct muster_writer *w, const struct muster_topology *t,
-                                  int arity, const char *event) {
-    begin_event(w, "discovery");
-    muster_write_binary(w, muster_slice(t->key, t->key_len));
-    muster_write_tuple(w, arity);
-    muster_write_atom(w, event);
-}
-
-static void on_found(void *context, const struct muster_topology *t,
-                     const struct muster_node_name *node) {
-    struct muster_writer w;
-    begin_discovery_event(&w, t, 2, "found");
-    muster_write_name(&w, node);
-    send_and_free(context, &w);
-}
-
-static void send_peer_event(struct port *port, const struct muster_topology *t, const char *event,
-                            const struct muster_peer *peer) {
-    struct muster_writer w;
-    begin_discovery_event(&w, t, 4, event);
-    muster_write_name(&w, &peer->name);
-    muster_write_atom(&w, muster_peer_state_name(peer->state));
-    muster_write_text(&w, peer->detail);
-    send_and_free(port, &w);
-}
-
-static void on_unproven(void *context, const struct muster_topology *t,
-                        const struct muster_peer *peer) {
-    send_peer_event(context, t, "unproven", peer);
-}
-
-static void on_unreached(void *context, const struct muster_topology *t,
-                         const struct muster_peer *peer) {
-    send_peer_event(context, t, "unreached", peer);
-}
-
-static void on_lost(void *context, const struct muster_topology *t,
-                    const struct muster_node_name *node, const char *why) {
-    struct muster_writer w;
-    begin_discovery_event(&w, t, 3, "lost");
-    muster_write_name(&w, node);
-    muster_write_text(&w, why);
-    send_and_free(context, &w);
-}
-
-static void on_metadata(void *context, const struct muster_topology *t,
-                        const struct muster_node_name *node, int64_t version,
-                        struct muster_slice metadata) {
-    struct muster_writer w;
-    begin_discovery_event(&w, t, 4, "metadata");
-    muster_write_name(&w, node);
-    muster_write_integer(&w, version);
-    muster_write_raw(&w, metadata);
-    send_and_free(context, &w);
-}
-
-static void on_sync(void *context, const struct muster_topology *t, const char *error) {
-    struct muster_writer w;
-    begin_discovery_event(&w, t, 3, "sync");
-    if (error != NULL) {
-        muster_write_atom(&w, "error");
-        muster_write_text(&w, error);
-    } else {
-        muster_write_atom(&w, "ok");
-        muster_write_map(&w, 2);
-        muster_write_atom(&w, "duration_us");
-        muster_write_integer(&w, (int64_t)t->last_duration_us);
-        muster_write_atom(&w, "listed");
-        muster_write_integer(&w, t->count);
-    }
-    send_and_free(context, &w);
-}
-
-static void on_election(void *context, const struct muster_election_group *group,
-                        const struct muster_election_event *event) {
-    struct muster_writer w;
-    begin_event(&w, "election");
-    muster_write_binary(&w, muster_slice(group->key, group->key_len));
-    muster_report_election_event(&w, group, event);
-    send_and_free(context, &w);
-}
-
-static void on_answer(void *context, int64_t request, const char *error) {
-    struct muster_writer w;
-    if (request < 0) { /* it was a cast */
-        return;
-    }
-    begin(&w, 3, "reply");
-    muster_write_integer(&w, request);
-    if (error != NULL) {
-        muster_requests_write_error(&w, error, "");
-    } else {
-        muster_write_tuple(&w, 2);
-        muster_write_atom(&w, "ok");
-        muster_write_map(&w, 0);
-    }
-    send_and_free(context, &w);
-}
-
 /* --- Reading --- */
 
-static void refuse_configuration(struct port *port, const char *text) {
+static void refuse_configuration(struct muster_port *port, const char *text) {
     struct muster_writer w;
     struct muster_slice frame;
-    begin(&w, 2, "refused");
+    muster_port_begin(&w, 2, "refused");
     muster_write_text(&w, text);
     /* Written before anything is closed: it is the last thing the BEAM hears from this process. */
     if (muster_writer_finish(&w, &frame) == 0) {
@@ -303,7 +155,7 @@ static void refuse_configuration(struct port *port, const char *text) {
 }
 
 /* {configure, Version, Config} */
-static void configure(struct port *port, struct muster_reader *r) {
+static void configure(struct muster_port *port, struct muster_reader *r) {
     struct muster_slice config, distribution = {0};
     struct muster_problem problem = {"the configuration is not a map of options"};
     const char *error;
@@ -331,7 +183,7 @@ static void configure(struct port *port, struct muster_reader *r) {
     }
     muster_priority_set(priority);
     if (args[1].given &&
-        muster_requests_distribute(&port->node, distribution, &error, &problem) != 0) {
+        muster_node_distribute_as_told(&port->node, distribution, &error, &problem) != 0) {
         refuse_configuration(port, problem.text);
         return;
     }
@@ -343,7 +195,7 @@ static void configure(struct port *port, struct muster_reader *r) {
 
 /* Service, operation and argument of a call or cast; the answer goes to `w`, if it does not come
  * later. */
-static int carry_out(struct port *port, int64_t id, struct muster_reader *r,
+static int carry_out(struct muster_port *port, int64_t id, struct muster_reader *r,
                      struct muster_writer *w) {
     char service[MUSTER_ATOM_SIZE], op[MUSTER_ATOM_SIZE];
     struct muster_slice arg;
@@ -355,14 +207,14 @@ static int carry_out(struct port *port, int64_t id, struct muster_reader *r,
 }
 
 /* {call, Id, Service, Op, Arg} */
-static void call(struct port *port, struct muster_reader *r) {
+static void call(struct muster_port *port, struct muster_reader *r) {
     struct muster_writer w;
     int64_t id;
     if (muster_read_integer(r, &id) != 0 || id < 0) {
         muster_log(MUSTER_ERROR, "control port: a call without an integer id");
         return;
     }
-    begin(&w, 3, "reply");
+    muster_port_begin(&w, 3, "reply");
     muster_write_integer(&w, id);
     int result = carry_out(port, id, r, &w);
     if (result == MUSTER_REQUEST_LATER) {
@@ -372,11 +224,11 @@ static void call(struct port *port, struct muster_reader *r) {
     if (result != 0) {
         muster_requests_write_error(&w, "malformed_request", "");
     }
-    send_and_free(port, &w);
+    muster_port_send(port, &w);
 }
 
 /* {cast, Service, Op, Arg}: the answer is made and dropped. */
-static void cast(struct port *port, struct muster_reader *r) {
+static void cast(struct muster_port *port, struct muster_reader *r) {
     struct muster_writer w;
     muster_writer_init(&w);
     if (carry_out(port, -1, r, &w) < 0) {
@@ -385,12 +237,12 @@ static void cast(struct port *port, struct muster_reader *r) {
     muster_writer_free(&w);
 }
 
-static void take_frame(struct port *port, struct muster_slice frame) {
+static void take_frame(struct muster_port *port, struct muster_slice frame) {
     static const struct {
         const char *kind;
         int arity;
         int before_configuration;
-        void (*handle)(struct port *port, struct muster_reader *r);
+        void (*handle)(struct muster_port *port, struct muster_reader *r);
     } kinds[] = {{"configure", 3, 1, configure}, {"call", 5, 0, call}, {"cast", 4, 0, cast}};
     char kind[MUSTER_ATOM_SIZE];
     int arity;
@@ -416,7 +268,7 @@ static void take_frame(struct port *port, struct muster_slice frame) {
     }
 }
 
-static void take_bytes(struct port *port, struct muster_slice in) {
+static void take_bytes(struct muster_port *port, struct muster_slice in) {
     while (!port->leaving) {
         struct muster_slice frame;
         int result = muster_frame_next(&port->frames, &in, &frame);
@@ -441,7 +293,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
-    struct port *port = stream->data;
+    struct muster_port *port = stream->data;
     if (n > 0) {
         take_bytes(port, muster_slice(buf->base, (size_t)n));
     } else if (n < 0) {
@@ -457,7 +309,7 @@ static int are_pipes(void) {
            uv_guess_handle(STDOUT_FILENO) == UV_NAMED_PIPE;
 }
 
-static int open_pipes(struct port *port) {
+static int open_pipes(struct muster_port *port) {
     if (!are_pipes()) {
         return UV_EINVAL;
     }
@@ -471,21 +323,13 @@ static int open_pipes(struct port *port) {
 }
 
 int muster_port_run(void) {
-    static struct port port; /* large, and there is one */
+    static struct muster_port port; /* large, and there is one */
     struct muster_node_owner owner = {
         .context = &port,
-        .on_peer = on_peer,
-        .on_published = on_published,
-        .on_status = on_status,
-        .discovery = {.context = &port,
-                      .on_found = on_found,
-                      .on_unproven = on_unproven,
-                      .on_unreached = on_unreached,
-                      .on_lost = on_lost,
-                      .on_metadata = on_metadata,
-                      .on_sync = on_sync},
-        .election = {
-            .context = &port, .on_event = on_election, .on_answer = on_answer, .on_pace = on_pace}};
+        .discovery = {.context = &port},
+        .election = {.context = &port, .on_pace = on_pace},
+    };
+    muster_port_events_set(&owner);
     port.loop = uv_default_loop();
     port.heartbeat_ms = HEARTBEAT_DEFAULT_MS;
     muster_frame_reader_init(&port.frames, 4, FRAME_LIMIT);

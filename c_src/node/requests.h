@@ -3,7 +3,6 @@
 #ifndef MUSTER_NODE_REQUESTS_H
 #define MUSTER_NODE_REQUESTS_H
 
-#include "node/args.h"
 #include "node/codec.h"
 #include "node/node.h"
 
@@ -21,13 +20,6 @@ int muster_requests_from_beam(struct muster_node *node, int64_t id, const char *
 
 /* {error, Atom}, or {error, {Atom, Text}} where there is more to say. */
 void muster_requests_write_error(struct muster_writer *w, const char *error, const char *text);
-
-/*
- * Joins a cluster as the distribution map says (the operation `distribute`). Returns 0, or a
- * negative code with `*error` the atom and `*problem` the text of the refusal.
- */
-int muster_requests_distribute(struct muster_node *node, struct muster_slice map,
-                               const char **error, struct muster_problem *problem);
 
 /* Answers another node's gen_server call: `ping`, `info`, `peers`, `health`; writes exactly one
  * term. */

@@ -35,7 +35,7 @@ static int start_dns(struct muster_topology *topology, struct muster_slice map,
          .choices = muster_dns_record_choices},
         MUSTER_DNS_POLL_ARGS(&options, &servers),
     };
-    if (muster_args_read(map, args, sizeof args / sizeof *args, problem) != 0 ||
+    if (muster_args_read(map, args, MUSTER_COUNT(args), problem) != 0 ||
         muster_dns_servers_read(&options.servers, &servers, problem) != 0) {
         return MUSTER_E_INVALID;
     }

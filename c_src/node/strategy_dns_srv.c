@@ -97,7 +97,7 @@ static int start_srv(struct muster_topology *topology, struct muster_slice map,
         SERVICE_ARGS(&s),
         MUSTER_DNS_POLL_ARGS(&options, &servers),
     };
-    if (muster_args_read(map, args, sizeof args / sizeof *args, problem) != 0 ||
+    if (muster_args_read(map, args, MUSTER_COUNT(args), problem) != 0 ||
         muster_dns_servers_read(&options.servers, &servers, problem) != 0) {
         return MUSTER_E_INVALID;
     }
@@ -128,7 +128,7 @@ static int start_kubernetes_dns(struct muster_topology *topology, struct muster_
          .choices = muster_dns_record_choices},
         MUSTER_DNS_POLL_ARGS(&options, &servers),
     };
-    if (muster_args_read(map, args, sizeof args / sizeof *args, problem) != 0 ||
+    if (muster_args_read(map, args, MUSTER_COUNT(args), problem) != 0 ||
         muster_dns_servers_read(&options.servers, &servers, problem) != 0) {
         return MUSTER_E_INVALID;
     }

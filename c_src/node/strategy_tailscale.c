@@ -171,7 +171,6 @@ static int read_options(struct tailscale *t, int64_t *interval_ms, struct muster
                         struct muster_problem *problem) {
     static const char *const booleans[] = {"false", "true", NULL};
     struct muster_slice command = muster_slice("tailscale", 9), basename, tag = {.len = 0};
-    struct muster_node_name name;
     struct muster_arg args[] = {
         {.name = "node_basename",
          .type = MUSTER_ARG_BINARY,
@@ -191,21 +190,14 @@ static int read_options(struct tailscale *t, int64_t *interval_ms, struct muster
          .max = 60000},
         MUSTER_POLLER_ARGS(interval_ms),
     };
-    if (muster_args_read(map, args, sizeof args / sizeof *args, problem) != 0) {
+    if (muster_args_read(map, args, MUSTER_COUNT(args), problem) != 0) {
         return MUSTER_E_INVALID;
     }
     snprintf(t->command, sizeof t->command, "%.*s", (int)command.len, (const char *)command.data);
     snprintf(t->basename, sizeof t->basename, "%.*s", (int)basename.len,
              (const char *)basename.data);
     snprintf(t->tag, sizeof t->tag, "%.*s", (int)tag.len, (const char *)tag.data);
-    if (muster_node_name_join(&name, t->basename, "host", 4) != 0) {
-        snprintf(problem->text, sizeof problem->text,
-                 "option node_basename: <<\"%.100s\">> cannot be the part of a node's name before "
-                 "the @",
-                 t->basename);
-        return MUSTER_E_INVALID;
-    }
-    return 0;
+    return muster_args_check_basename("node_basename", t->basename, problem);
 }
 
 static int start_tailscale(struct muster_topology *topology, struct muster_slice map,

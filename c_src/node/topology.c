@@ -1,6 +1,5 @@
 #include "node/topology.h"
 
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,229 +12,12 @@ static uint64_t now_ms(const struct muster_topology *t) {
     return uv_now(t->topologies->loop);
 }
 
-/* --- Nodes --- */
-
-static int compare(const void *a, const void *b) {
-    const struct muster_found_node *left = a, *right = b;
-    return muster_node_name_compare(&left->name, &right->name);
-}
-
-static struct muster_found_node *find_node(const struct muster_topology *t,
-                                           const struct muster_node_name *name) {
-    struct muster_found_node key = {.name = *name};
-    void *found = tfind(&key, &t->tree, compare);
-    return found != NULL ? *(struct muster_found_node **)found : NULL;
-}
+/* --- For strategies --- */
 
 int muster_topology_knows(const struct muster_topology *topology,
                           const struct muster_node_name *name) {
-    return find_node(topology, name) != NULL;
+    return muster_found_find(topology, name) != NULL;
 }
-
-static int is_connected(const struct muster_found_node *node) {
-    return node->peer->link != NULL;
-}
-
-static void tell_metadata(struct muster_found_node *node, struct muster_slice metadata) {
-    struct muster_topology *t = node->topology;
-    struct muster_topologies_owner *owner = &t->topologies->owner;
-    owner->on_metadata(owner->context, t, &node->name, node->metadata_version, metadata);
-}
-
-static void drop_pending_metadata(struct muster_found_node *node) {
-    free(node->metadata_pending);
-    node->metadata_pending = NULL;
-}
-
-static void keep_metadata(struct muster_found_node *node, struct muster_slice metadata) {
-    drop_pending_metadata(node);
-    node->metadata_pending = malloc(metadata.len);
-    if (node->metadata_pending != NULL) {
-        memcpy(node->metadata_pending, metadata.data, metadata.len);
-        node->metadata_pending_len = metadata.len;
-    }
-}
-
-static void begin_doubting(struct muster_found_node *node) {
-    node->doubtful = 1;
-    node->peer->doubts++;
-    node->topology->doubtful++;
-}
-
-static void end_doubting(struct muster_found_node *node) {
-    if (node->doubtful) {
-        node->doubtful = 0;
-        node->peer->doubts--;
-        node->topology->doubtful--;
-    }
-}
-
-/* The cluster's distribution is not spoken here: every node stays unproven. */
-static int none_can_prove(const struct muster_topology *t) {
-    return t->topologies->peers->no_dialling != MUSTER_PEER_IDLE;
-}
-
-/* A dial or a link did, and nothing stands in its place. */
-static int has_ended(const struct muster_peer *peer) {
-    return peer->state != MUSTER_PEER_IDLE && peer->state != MUSTER_PEER_DIALING &&
-           peer->state != MUSTER_PEER_CONNECTED;
-}
-
-/* Tells what the peer's state means for the node. */
-static void assess(struct muster_found_node *node) {
-    struct muster_topology *t = node->topology;
-    struct muster_topologies_owner *owner = &t->topologies->owner;
-    if (node->peer->state == MUSTER_PEER_CONNECTED) {
-        t->unproven -= !node->proven;
-        node->proven = 1;
-        end_doubting(node);
-        owner->on_found(owner->context, t, &node->name);
-        if (node->metadata_pending != NULL) {
-            tell_metadata(node, muster_slice(node->metadata_pending, node->metadata_pending_len));
-            drop_pending_metadata(node);
-        }
-    } else if (none_can_prove(t) && node->confirmed && !node->told_unproven) {
-        node->told_unproven = 1;
-        owner->on_unproven(owner->context, t, node->peer);
-    } else if (node->confirmed && has_ended(node->peer)) {
-        owner->on_unreached(owner->context, t, node->peer);
-    }
-}
-
-/* This node itself, and C nodes: nobody connects to those. */
-static int is_skipped(const struct muster_topology *t, const struct muster_node_name *name) {
-    return muster_node_name_equal(name, &t->topologies->peers->beam) ||
-           muster_node_name_is_cnode(name);
-}
-
-static struct muster_found_node *add_node(struct muster_topology *t,
-                                          const struct muster_node_name *name) {
-    struct muster_found_node *node = calloc(1, sizeof *node);
-    if (node == NULL) {
-        return NULL;
-    }
-    node->topology = t;
-    node->name = *name;
-    node->metadata_version = -1;
-    /* Before it is in the tree: a dial that fails at once is told from within. */
-    node->peer = muster_peers_want(t->topologies->peers, name);
-    if (node->peer == NULL) {
-        free(node);
-        return NULL;
-    }
-    if (tsearch(node, &t->tree, compare) == NULL) {
-        muster_peers_unwant(node->peer);
-        free(node);
-        return NULL;
-    }
-    node->next = t->nodes;
-    t->nodes = node;
-    t->count++;
-    t->unproven++;
-    return node;
-}
-
-static int list_node(struct muster_topology *t, const struct muster_node_name *name,
-                     enum muster_hearing hearing, uint64_t expires_ms) {
-    struct muster_found_node *node = find_node(t, name);
-    int is_new = node == NULL;
-    if (is_new) {
-        node = add_node(t, name);
-    }
-    if (node == NULL) {
-        return MUSTER_E_NOMEM;
-    }
-    int is_news = is_new || (!node->confirmed && !node->proven);
-    node->listed = 1;
-    node->confirmed = hearing != MUSTER_HEARD_ONCE || !is_new;
-    node->heard_ms = now_ms(t);
-    node->expires_ms = expires_ms;
-    if (is_new && hearing != MUSTER_HEARD_AUTHENTIC) {
-        begin_doubting(node);
-    }
-    if (is_news) {
-        assess(node);
-    }
-    return 0;
-}
-
-static void drop_node(struct muster_topology *t, struct muster_found_node **at) {
-    struct muster_found_node *node = *at;
-    *at = node->next;
-    tdelete(node, &t->tree, compare);
-    t->count--;
-    t->unproven -= !node->proven;
-    end_doubting(node);
-    muster_peers_unwant(node->peer);
-    drop_pending_metadata(node);
-    free(node);
-}
-
-/* Lets go what is neither listed nor connected. */
-static void sweep(struct muster_topology *t) {
-    struct muster_topologies_owner *owner = &t->topologies->owner;
-    struct muster_found_node **at = &t->nodes;
-    while (*at != NULL) {
-        struct muster_found_node *node = *at;
-        if (node->listed || is_connected(node)) {
-            at = &node->next;
-            continue;
-        }
-        struct muster_node_name name = node->name;
-        drop_node(t, at);
-        owner->on_lost(owner->context, t, &name, "no longer listed, and not connected");
-    }
-}
-
-/* --- Names that may be made up --- */
-
-/* A dial ended without success, or there are none. */
-static int has_failed(const struct muster_found_node *node) {
-    return !node->proven && node->expires_ms != 0 && has_ended(node->peer);
-}
-
-/* Nobody heard of such a node from here, so nobody is told that it goes. */
-static void drop_hopeless(struct muster_topology *t) {
-    struct muster_found_node **at = &t->nodes;
-    while (*at != NULL) {
-        if (!(*at)->confirmed && has_failed(*at)) {
-            drop_node(t, at);
-        } else {
-            at = &(*at)->next;
-        }
-    }
-}
-
-static int goes_before(const struct muster_found_node *a, const struct muster_found_node *b) {
-    return a->confirmed != b->confirmed ? b->confirmed : a->heard_ms < b->heard_ms;
-}
-
-/* Only those who heard of it are told that it goes. */
-static void drop_for_room(struct muster_topology *t, struct muster_found_node **at) {
-    struct muster_topologies_owner *owner = &t->topologies->owner;
-    struct muster_node_name name = (*at)->name;
-    int was_told = (*at)->told_unproven;
-    drop_node(t, at);
-    if (was_told) {
-        owner->on_lost(owner->context, t, &name, "not proven, and made room for another");
-    }
-}
-
-static int make_room(struct muster_topology *t) {
-    struct muster_found_node **goes = NULL;
-    for (struct muster_found_node **at = &t->nodes; *at != NULL; at = &(*at)->next) {
-        if (has_failed(*at) && (goes == NULL || goes_before(*at, *goes))) {
-            goes = at;
-        }
-    }
-    if (goes == NULL) {
-        return MUSTER_E_LIMIT;
-    }
-    drop_for_room(t, goes);
-    return 0;
-}
-
-/* --- For strategies --- */
 
 void muster_topology_set_state(struct muster_topology *topology, void *state) {
     topology->state = state;
@@ -274,7 +56,8 @@ muster_topology_lookup_options(const struct muster_topology *topology) {
 }
 
 unsigned muster_topology_size(const struct muster_topology *topology) {
-    return none_can_prove(topology) ? topology->count : topology->count - topology->unproven;
+    return muster_found_none_can_prove(topology) ? topology->count
+                                                 : topology->count - topology->unproven;
 }
 
 unsigned muster_topology_dials(const struct muster_topology *topology) {
@@ -306,11 +89,17 @@ static void sync_ended(struct muster_topology *t, const char *error) {
     owner->on_sync(owner->context, t, error);
 }
 
+/* This node itself, and C nodes: nobody connects to those. */
+static int is_skipped(const struct muster_topology *t, const struct muster_node_name *name) {
+    return muster_node_name_equal(name, &t->topologies->peers->beam) ||
+           muster_node_name_is_cnode(name);
+}
+
 void muster_topology_report_part(struct muster_topology *topology,
                                  const struct muster_name_list *names) {
     for (unsigned i = 0; i < names->count; i++) {
         if (!is_skipped(topology, &names->names[i])) {
-            list_node(topology, &names->names[i], MUSTER_HEARD_AUTHENTIC, 0);
+            muster_found_list(topology, &names->names[i], MUSTER_HEARD_AUTHENTIC, 0);
         }
     }
 }
@@ -321,7 +110,7 @@ void muster_topology_report(struct muster_topology *topology, struct muster_name
         n->listed = muster_name_list_has(names, &n->name);
     }
     muster_topology_report_part(topology, names);
-    sweep(topology);
+    muster_found_sweep(topology);
     sync_ended(topology, NULL);
 }
 
@@ -333,54 +122,32 @@ void muster_topology_failed(struct muster_topology *topology, const char *text) 
     sync_ended(topology, text);
 }
 
-static int is_full(const struct muster_topology *t, enum muster_hearing hearing) {
-    int proof_is_due = hearing != MUSTER_HEARD_AUTHENTIC && !none_can_prove(t);
-    return proof_is_due ? t->doubtful >= MUSTER_TOPOLOGY_DOUBTFUL_MAX
-                        : t->unproven >= MUSTER_TOPOLOGY_UNPROVEN_MAX;
-}
-
 int muster_topology_heard(struct muster_topology *topology, const struct muster_node_name *name,
                           enum muster_hearing hearing, uint64_t expire_ms) {
     if (is_skipped(topology, name)) {
         return 0;
     }
-    if (is_full(topology, hearing) && find_node(topology, name) == NULL &&
-        make_room(topology) != 0) {
+    if (muster_found_find(topology, name) == NULL &&
+        muster_found_make_room(topology, hearing) != 0) {
         return MUSTER_E_LIMIT;
     }
-    return list_node(topology, name, hearing, now_ms(topology) + expire_ms);
+    return muster_found_list(topology, name, hearing, now_ms(topology) + expire_ms);
 }
 
 void muster_topology_metadata(struct muster_topology *topology, const struct muster_node_name *name,
                               int64_t version, struct muster_slice metadata) {
-    struct muster_found_node *node = find_node(topology, name);
-    if (node == NULL || version <= node->metadata_version) {
-        return;
-    }
-    node->metadata_version = version;
-    if (node->proven) {
-        tell_metadata(node, metadata);
-    } else {
-        keep_metadata(node, metadata);
+    struct muster_found_node *node = muster_found_find(topology, name);
+    if (node != NULL) {
+        muster_found_metadata(node, version, metadata);
     }
 }
 
 /* --- Topologies --- */
 
-static void expire(struct muster_topology *t) {
-    for (struct muster_found_node *n = t->nodes; n != NULL; n = n->next) {
-        if (n->expires_ms != 0 && now_ms(t) >= n->expires_ms) {
-            n->listed = 0;
-        }
-    }
-    drop_hopeless(t);
-    sweep(t);
-}
-
 static void on_expiry(uv_timer_t *timer) {
     struct muster_topologies *topologies = timer->data;
     for (struct muster_topology *t = topologies->first; t != NULL; t = t->next) {
-        expire(t);
+        muster_found_expire(t);
     }
 }
 
@@ -405,9 +172,9 @@ void muster_topologies_close(struct muster_topologies *topologies) {
 void muster_topologies_peer_changed(struct muster_topologies *topologies,
                                     struct muster_peer *peer) {
     for (struct muster_topology *t = topologies->first; t != NULL; t = t->next) {
-        struct muster_found_node *node = find_node(t, &peer->name);
+        struct muster_found_node *node = muster_found_find(t, &peer->name);
         if (node != NULL) {
-            assess(node);
+            muster_found_assess(node);
         }
     }
 }
@@ -456,9 +223,7 @@ static struct muster_topology *create(struct muster_topologies *topologies, stru
 static void remove_topology(struct muster_topology *topology) {
     struct muster_topologies *topologies = topology->topologies;
     struct muster_topology **at = &topologies->first;
-    while (topology->nodes != NULL) {
-        drop_node(topology, &topology->nodes);
-    }
+    muster_found_drop_all(topology);
     while (*at != topology) {
         at = &(*at)->next;
     }

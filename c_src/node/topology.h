@@ -12,33 +12,11 @@
 
 #include "core/metadata.h"
 #include "core/name_list.h"
+#include "node/found_nodes.h"
 #include "node/peers.h"
 #include "node/strategy.h"
 
 #define MUSTER_TOPOLOGY_KEY_MAX 255
-/* Nodes of one topology that are not proven yet; strangers can make up names, so there is an end to
- * it. */
-#define MUSTER_TOPOLOGY_UNPROVEN_MAX 512
-/* Of these, known by hearsay only. */
-#define MUSTER_TOPOLOGY_DOUBTFUL_MAX 128
-
-struct muster_found_node {
-    struct muster_found_node *next;
-    struct muster_topology *topology;
-    struct muster_node_name name;
-    struct muster_peer *peer;
-    int listed;
-    int proven; /* since it was listed */
-    int told_unproven;
-    int confirmed;       /* heard more than once, or with proof that the name is not made up */
-    int doubtful;        /* known by hearsay only, and not proven since */
-    uint64_t heard_ms;   /* when it was last reported */
-    uint64_t expires_ms; /* when it is no longer listed unless heard again; 0: a complete answer
-                            decides */
-    int64_t metadata_version;  /* -1: none yet */
-    uint8_t *metadata_pending; /* owned; told once the node is proven */
-    size_t metadata_pending_len;
-};
 
 struct muster_topology {
     struct muster_topology *next;
@@ -164,13 +142,6 @@ void muster_topology_report_part(struct muster_topology *topology,
 
 /* The backend works, as far as can be told without an answer: a heartbeat went out. */
 void muster_topology_synced(struct muster_topology *topology);
-
-/* What a name that was heard is worth. */
-enum muster_hearing {
-    MUSTER_HEARD_ONCE,      /* anybody may have said it */
-    MUSTER_HEARD_AGAIN,     /* likewise, but it was said before */
-    MUSTER_HEARD_AUTHENTIC, /* by one who knows the secret */
-};
 
 /*
  * One node was heard of (gossip); it is let go when it was not heard for `expire_ms` and is not

@@ -31,6 +31,8 @@ start(Name, Interval, Prefix, Seeds, Custom) ->
     try muster_discovery:start_link(options(Name, Interval, Prefix, Seeds, Custom)) of
         {ok, Pid} -> {ok, Pid};
         {error, {already_started, _}} -> {error, {start_failed, <<"the name is taken">>}};
+        {error, {invalid_option, nodes, Seeds, Expected}} ->
+            {error, {invalid_configuration, in_words({invalid_option, seed_peers, Seeds, Expected})}};
         {error, {invalid_option, _, _, _} = Invalid} -> {error, {invalid_configuration, in_words(Invalid)}};
         {error, {Kind, Text}} when Kind =:= invalid_argument; Kind =:= unknown_strategy ->
             {error, {invalid_configuration, text(Text)}};

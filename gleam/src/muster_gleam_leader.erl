@@ -15,7 +15,7 @@
     handle_peer_left/2, handle_term_changed/3, handle_message/3, terminate/2
 ]).
 
--import(muster_gleam_ffi, [atom/1, in_words/1]).
+-import(muster_gleam_ffi, [away/3, atom/1, in_words/1]).
 
 -record(callbacks, {
     become_leader, become_follower, peer_joined, peer_left, term_changed, message, terminate
@@ -44,22 +44,22 @@ option(Option) -> Option.
 
 %%% Asking: a process that is away answers nothing
 
-is_leader(Name) -> ask(Name, fun muster_leader:is_leader/1, false).
+is_leader(Name) -> away(Name, fun muster_leader:is_leader/1, false).
 
-term(Name) -> ask(Name, fun muster_leader:term/1, 0).
+term(Name) -> away(Name, fun muster_leader:term/1, 0).
 
-peers(Name) -> ask(Name, fun muster_leader:peers/1, []).
+peers(Name) -> away(Name, fun muster_leader:peers/1, []).
 
-voters(Name) -> [atom_to_binary(Node, utf8) || Node <- ask(Name, fun muster_leader:voters/1, [])].
+voters(Name) -> [atom_to_binary(Node, utf8) || Node <- away(Name, fun muster_leader:voters/1, [])].
 
 leader(Name) ->
-    case ask(Name, fun muster_leader:leader/1, undefined) of
+    case away(Name, fun muster_leader:leader/1, undefined) of
         Pid when is_pid(Pid) -> {ok, Pid};
         undefined -> {error, nil}
     end.
 
 token(Name) ->
-    case ask(Name, fun muster_leader:token/1, {error, not_leader}) of
+    case away(Name, fun muster_leader:token/1, {error, not_leader}) of
         {ok, {Term, Election}} -> {ok, {token, Term, Election}};
         {error, _} -> {error, nil}
     end.
@@ -77,7 +77,7 @@ join(Name, Node) ->
 request(Name, Node, Function) ->
     try atom(Node) of
         Atom ->
-            case ask(Name, fun(Server) -> Function(Server, Atom) end, {error, not_running}) of
+            case away(Name, fun(Server) -> Function(Server, Atom) end, {error, not_running}) of
                 ok -> {ok, nil};
                 {error, Reason} -> {error, in_words(Reason)}
             end
@@ -98,16 +98,8 @@ tagged(Message) ->
     {?MODULE, Message}.
 
 tell(Name, Function) ->
-    _ = ask(Name, Function, ok),
+    _ = away(Name, Function, ok),
     nil.
-
-ask(Name, Function, Away) ->
-    try
-        Function(atom(Name))
-    catch
-        exit:_ -> Away;
-        throw:{not_a_name, _} -> Away
-    end.
 
 %%% Callbacks of muster_leader: their results are Gleam's Ok and Error already
 

@@ -12,6 +12,7 @@ import command
 import failover
 import partition
 from beams import EBIN, Cluster, can_make_namespaces, compile_nodes, told_since
+from checks import check, conclude, percentile, skip
 
 STEP_DOWN_MS = 150 + 25
 SAME_MS = 1000
@@ -20,21 +21,6 @@ HAND_OVER_MS = 10
 # `--short` judges no times but these: it runs beside whatever else the machine does.
 PATIENCE_MS = 10000
 short = False
-passed = failed = 0
-
-
-def check(name, condition, note=""):
-    global passed, failed
-    if condition:
-        passed += 1
-    else:
-        failed += 1
-    print(f"{'ok  ' if condition else 'FAIL'} {name}{': ' if note else ''}{note}", flush=True)
-
-
-def percentile(values, share):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(share * len(values)))]
 
 
 def within(values, limit):
@@ -273,8 +259,9 @@ def main():
     if short:
         check("the members' modules compile", True)
     if not can_make_namespaces():
-        print(f"no network namespaces, which need root and iproute2\n{passed} passed, 0 failed, {len(work)} skipped")
-        return
+        for name, _ in work:
+            skip(name, "network namespaces need root and iproute2")
+        sys.exit(conclude())
     for name, amount in work:
         began = time.monotonic()
         try:
@@ -283,8 +270,7 @@ def main():
             traceback.print_exc()
             check(f"{name} goes through", False)
         print(f"     {name}: {time.monotonic() - began:.1f} s", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed > 0)
+    sys.exit(conclude())
 
 
 main()

@@ -6,32 +6,44 @@ defmodule Muster.Comms.FacesTest do
 
   alias Raxol.Swarm.CommsManager
 
-  defp invalid(name, fun) do
-    error = assert_raise ErlangError, fun
-    assert {:invalid_argument, ^name, _value, expected} = error.original
-    assert is_binary(expected)
+  @node "expected a node's name, as an atom"
+  @priority "expected critical, high, normal or low"
+
+  defp invalid(position, expected, fun) do
+    error = assert_raise ArgumentError, fun
+    assert error.message =~ "#{position} argument: #{expected}"
   end
 
-  test "wrong arguments raise an error that names them" do
+  test "wrong arguments are errors at the caller, which say what is expected" do
     {:ok, _} = CommsManager.start_link()
-    invalid(:priority, fn -> CommsManager.send_msg(:a@host, :message, :urgent) end)
+    invalid("4th", @priority, fn -> CommsManager.send_msg(:a@host, :message, :urgent) end)
     # The server is named with all four.
-    invalid(:node, fn -> CommsManager.send_msg(CommsManager, :a@host, :low) end)
+    invalid("2nd", @node, fn -> CommsManager.send_msg(CommsManager, :a@host, :low) end)
 
     for node <- [:host, nil, "a@host", self()] do
-      invalid(:node, fn -> CommsManager.send_msg(node, :message) end)
-      invalid(:node, fn -> CommsManager.get_link_quality(node) end)
-      invalid(:node, fn -> CommsManager.update_link(node, 1) end)
-      invalid(:node, fn -> CommsManager.mark_disconnected(node) end)
+      invalid("2nd", @node, fn -> CommsManager.send_msg(node, :message) end)
+      invalid("2nd", @node, fn -> CommsManager.get_link_quality(node) end)
+      invalid("2nd", @node, fn -> CommsManager.update_link(node, 1) end)
+      invalid("2nd", @node, fn -> CommsManager.mark_disconnected(node) end)
     end
 
-    for rtt <- [-1, -0.1, nil, "1"],
-        do: invalid(:rtt_ms, fn -> CommsManager.update_link(:a@host, rtt) end)
+    # All that is wrong is told.
+    both = fn -> CommsManager.send_msg(:host, :message, :urgent) end
+    invalid("2nd", @node, both)
+    invalid("4th", @priority, both)
 
-    for to <- [:name, {"name", :a@host}, {:name, :host}, {nil, :a@host}],
-        do: invalid(:to, fn -> CommsManager.route(CommsManager, to, :message, :low) end)
+    for rtt <- [-1, -0.1, nil, "1"] do
+      number = "expected a number of milliseconds, 0 or more"
+      invalid("3rd", number, fn -> CommsManager.update_link(:a@host, rtt) end)
+    end
 
-    invalid(:priority, fn -> CommsManager.route(CommsManager, {:n, node()}, :message, 1) end)
+    for to <- [:name, {"name", :a@host}, {:name, :host}, {nil, :a@host}] do
+      route = fn -> CommsManager.route(CommsManager, to, :message, :low) end
+      invalid("2nd", "expected {RegisteredName, Node}", route)
+    end
+
+    wrong = fn -> CommsManager.route(CommsManager, {:n, node()}, :message, 1) end
+    invalid("4th", @priority, wrong)
   end
 
   test "wrong options are refused, by name" do

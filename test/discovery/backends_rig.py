@@ -4,9 +4,10 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 
+from checks import check
 from cnode import Cnode
+from waiting import wait_for
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 NODE = os.environ.get("MUSTER_NODE", os.path.join(ROOT, "priv/muster_node"))
@@ -14,22 +15,6 @@ SLOW = "MUSTER_SANITIZED" in os.environ  # times and sizes are not judged
 BEAM = "x@127.0.0.1"
 COOKIE = "backends"
 DNSMASQ = shutil.which("dnsmasq", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
-results = {"passed": 0, "failed": 0, "skipped": 0}
-
-
-def check(name, holds, detail=""):
-    results["passed" if holds else "failed"] += 1
-    print(f"{'ok  ' if holds else 'FAIL'} {name}{': ' + str(detail) if detail != '' else ''}",
-          flush=True)
-
-
-def eventually(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
 
 
 def free_port(kind=socket.SOCK_STREAM):
@@ -52,7 +37,7 @@ class Cluster:
     def __init__(self):
         self.epmd_port = free_port()
         self.processes = [self.spawn(["epmd", "-port", str(self.epmd_port)])]
-        eventually(self.epmd_answers, 5)
+        wait_for(self.epmd_answers, 5)
         self.env = dict(os.environ, ERL_EPMD_PORT=str(self.epmd_port))
         self.beam = self.start_beam()
         self.node = Cnode(NODE, {"name": "test-muster@127.0.0.1", "cookie": COOKIE,
@@ -82,8 +67,3 @@ class Cluster:
 
 def found(node, key, since=0, seconds=15):
     return node.event(key, lambda e: e == ("found", BEAM.encode()), since, seconds) is not None
-
-
-def skip(name, why):
-    results["skipped"] += 1
-    print(f"skip {name}: {why}", flush=True)

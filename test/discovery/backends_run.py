@@ -15,12 +15,14 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from backends_rig import DNSMASQ, NODE, Cluster, check, eventually, found, results, skip  # noqa: E402
+from backends_rig import DNSMASQ, NODE, Cluster, found  # noqa: E402
+from checks import check, conclude, skip  # noqa: E402
 from dns_backend import DnsServer  # noqa: E402
 from dns_checks import dns_fault_checks, dnsmasq_checks, six_checks  # noqa: E402
 from cnode import Cnode  # noqa: E402
 from kubernetes_checks import kubernetes_checks  # noqa: E402
 from tailscale_checks import tailscale_checks  # noqa: E402
+from waiting import wait_for  # noqa: E402
 
 
 def heal_checks(cluster):
@@ -57,7 +59,7 @@ def leaving_checks(directory):
                                    "kubernetes_namespace": "default",
                                    "kubernetes_master": f"127.0.0.1:{api.getsockname()[1]}"})
     node.start("d", "tailscale", {"node_basename": "x", "command": f.name, "timeout": 30000})
-    eventually(lambda: os.path.exists(f"{directory}/hanging") and dns.times("silent.test"))
+    wait_for(lambda: os.path.exists(f"{directory}/hanging") and dns.times("silent.test"))
     node.start("a", "dns", dict(here, query="silent.test", node_basename="y"))
     check("a topology is replaced while it asks", node.status("a")["syncs"] == 0)
     began = time.monotonic()
@@ -92,15 +94,14 @@ def main():
         leaving_checks(directory)
         # The link to the BEAM, and what libuv keeps for child processes.
         check("no descriptor is left open",
-              eventually(lambda: descriptors(cluster.node.pid) <= before + 4, 3),
+              wait_for(lambda: descriptors(cluster.node.pid) <= before + 4, 3),
               f"{before} -> {descriptors(cluster.node.pid)}")
     finally:
         code = cluster.close()
         shutil.rmtree(directory, ignore_errors=True)
     check("the C node leaves in order", code == 0, f"exit code {code}")
     print(f"{time.monotonic() - began:.0f} s")
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**results))
-    sys.exit(results["failed"] > 0)
+    sys.exit(conclude())
 
 
 if __name__ == "__main__":

@@ -15,10 +15,12 @@ import tempfile
 import threading
 import time
 
-from backends_rig import Cluster, check, eventually, results
+from backends_rig import Cluster
+from checks import check, conclude
 from dns_backend import DnsServer
 from kubernetes_backend import ApiServer, endpoints, make_ca, make_server_cert
 from tailscale_checks import machine, tailscale_status
+from waiting import wait_for
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
@@ -145,9 +147,9 @@ def main():
         check("what is found is still proven", node.event("k0", lambda e: e[0] == "found") is not None)
         for key in KEYS:
             node.stop(key)
-        check("no child is left", eventually(lambda: not children(node.pid), 5))
+        check("no child is left", wait_for(lambda: not children(node.pid), 5))
         check("no descriptor is left open",
-              eventually(lambda: descriptors(node.pid) <= before + 5, 5),
+              wait_for(lambda: descriptors(node.pid) <= before + 5, 5),
               f"{before} -> {descriptors(node.pid)}")
         node.start("k0", "tailscale", {"node_basename": "x", "command": f"{directory}/hangs"})
     finally:
@@ -155,8 +157,7 @@ def main():
         backends.close()
         shutil.rmtree(directory, ignore_errors=True)
     check("the C node leaves in order", code == 0, f"exit code {code}")
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**results))
-    sys.exit(results["failed"] > 0)
+    sys.exit(conclude())
 
 
 if __name__ == "__main__":

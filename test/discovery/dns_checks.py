@@ -2,10 +2,12 @@
 
 import time
 
-from backends_rig import BEAM, COOKIE, NODE, check, eventually, expect_failure, found
+from backends_rig import BEAM, COOKIE, NODE, expect_failure, found
+from checks import check
 from dns_backend import NXDOMAIN, REFUSED, SERVFAIL, DnsServer
 from dnsmasq_backend import Dnsmasq
 from cnode import Atom, Cnode
+from waiting import wait_for
 
 
 def dnsmasq_checks(cluster, directory):
@@ -24,8 +26,8 @@ def dnsmasq_checks(cluster, directory):
         node.start("aaaa", "dns", dict(here, query=["app.test", "other.test"], node_basename="x",
                                        records=Atom("both")))
         check("dns: A and AAAA of two names",
-              eventually(lambda: node.listed("aaaa") ==
-                         {BEAM, "x@127.0.0.9", "x@::1", "x@10.1.2.3"}), node.listed("aaaa"))
+              wait_for(lambda: node.listed("aaaa") ==
+                       {BEAM, "x@127.0.0.9", "x@::1", "x@10.1.2.3"}), node.listed("aaaa"))
         node.start("srv", "dns_srv", dict(here, query="_app._tcp.test", node_basename="x"))
         check("dns_srv: the BEAM that is an SRV record's target is found and proven",
               found(node, "srv"))
@@ -34,7 +36,7 @@ def dnsmasq_checks(cluster, directory):
         node.start("k-srv", "dns_srv", dict(here, service="web", application_name="web",
                                             namespace="prod"))
         check("dns_srv: a headless service by its libcluster options",
-              eventually(lambda: node.listed("k-srv") == {"web@web-0.web.prod.svc.cluster.local"}),
+              wait_for(lambda: node.listed("k-srv") == {"web@web-0.web.prod.svc.cluster.local"}),
               node.listed("k-srv"))
         node.start("k-dns", "kubernetes_dns", dict(here, service="pods", application_name="x",
                                                    namespace="prod"))
@@ -44,12 +46,12 @@ def dnsmasq_checks(cluster, directory):
         mark = node.mark()
         dns.write("127.0.0.1 app.test", "127.0.0.7 app.test")
         check("dns: a record that comes is listed",
-              eventually(lambda: "x@127.0.0.7" in node.listed("a")))
+              wait_for(lambda: "x@127.0.0.7" in node.listed("a")))
         lost = node.event("a", lambda e: e[0] == "lost" and e[1] == b"x@127.0.0.9", mark)
         check("dns: a record that goes is lost, as it is not connected", lost is not None)
         mark = node.mark()
         dns.write("127.0.0.7 app.test")
-        eventually(lambda: BEAM not in node.listed("a"))
+        wait_for(lambda: BEAM not in node.listed("a"))
         connected = {n["node"]: n["state"] for n in node.status("a")["nodes"]}
         check("dns: a connected node whose record goes stays connected and known",
               connected.get(BEAM.encode()) == "connected" and
@@ -119,7 +121,7 @@ def dns_fault_checks(cluster):
     dns.names["many.test"] = many
     start("many", "many.test")
     check("dns: a truncated answer is asked for again over TCP, 150 records",
-          eventually(lambda: len(node.listed("many")) == 150) and
+          wait_for(lambda: len(node.listed("many")) == 150) and
           any(t == "tcp" for n, _, t, _ in dns.asked if n == "many.test"),
           len(node.listed("many")))
     node.stop("many")
@@ -131,7 +133,7 @@ def dns_fault_checks(cluster):
             ("an answer cut short", "cut", ["no valid DNS"])):
         dns.names["bad.test"] = [("A", 1, "10.0.0.1")]
         start("bad", "bad.test")
-        eventually(lambda: node.listed("bad") == {"x@10.0.0.1"})
+        wait_for(lambda: node.listed("bad") == {"x@10.0.0.1"})
         mark = node.mark()
         dns.names["bad.test"] = behaviour
         node.sync("bad")
@@ -141,7 +143,7 @@ def dns_fault_checks(cluster):
               f"after {time.monotonic() - began:.2f} s")
         dns.names["bad.test"] = [("A", 1, "10.0.0.2")]
         check(f"dns: after {name} the server returns",
-              eventually(lambda: node.listed("bad") == {"x@10.0.0.2"}))
+              wait_for(lambda: node.listed("bad") == {"x@10.0.0.2"}))
         node.stop("bad")
 
     dns.names["partly.test"] = [("A", 1, "10.0.0.3")]
@@ -153,7 +155,7 @@ def dns_fault_checks(cluster):
 
     dns.names["alias.test"] = [("CNAME", 60, "real.test"), ("AAAA", 60, "fd00::2")]
     start("alias", "alias.test", records=Atom("aaaa"))
-    check("dns: behind an alias", eventually(lambda: node.listed("alias") == {"x@fd00::2"}))
+    check("dns: behind an alias", wait_for(lambda: node.listed("alias") == {"x@fd00::2"}))
     node.stop("alias")
 
     dns.names["none.test"] = []
@@ -167,7 +169,7 @@ def dns_fault_checks(cluster):
         [("A", 1, "10.0.0.5")]
     start("long", "long.test")
     start("short", "short.test", poll_interval=30000)
-    eventually(lambda: len(dns.times("short.test")) >= 3 and len(dns.times("long.test")) >= 2, 8)
+    wait_for(lambda: len(dns.times("short.test")) >= 3 and len(dns.times("long.test")) >= 2, 8)
     gaps = [b - a for a, b in zip(dns.times("long.test"), dns.times("long.test")[1:])]
     check("dns: a TTL of 3 s is respected at a poll_interval of 200 ms",
           len(gaps) >= 1 and all(2.9 < g < 4.5 for g in gaps), [round(g, 2) for g in gaps])
@@ -177,13 +179,13 @@ def dns_fault_checks(cluster):
     before = len(dns.times("long.test"))
     node.sync("long")
     check("dns: sync asks at once whatever the TTL",
-          eventually(lambda: len(dns.times("long.test")) > before, 1))
+          wait_for(lambda: len(dns.times("long.test")) > before, 1))
     node.stop("long")
     node.stop("short")
 
     dns.names["stop.test"] = "silent"
     start("stop", "stop.test", timeout=5000)
-    eventually(lambda: dns.times("stop.test"))
+    wait_for(lambda: dns.times("stop.test"))
     mark = node.mark()
     node.stop("stop")
     check("dns: stopped while it asks, no report follows",

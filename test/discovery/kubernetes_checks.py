@@ -6,8 +6,10 @@ import shutil
 import time
 
 import kubernetes_backend as k8s
-from backends_rig import BEAM, NODE, SLOW, check, eventually, expect_failure, found, free_port
+from backends_rig import BEAM, NODE, SLOW, expect_failure, found, free_port
+from checks import check
 from cnode import Atom, Cnode
+from waiting import wait_for
 
 
 def kubernetes_checks(cluster, directory):
@@ -46,7 +48,7 @@ def kubernetes_checks(cluster, directory):
               path == base + "endpoints?labelSelector=app%3Dmuster%2Ctier%20in%20%28a%20b%29" and
               auth == "Bearer token-1", path)
         polls, connections = len(api.requests), api.connections
-        eventually(lambda: len(api.requests) > polls + 3)
+        wait_for(lambda: len(api.requests) > polls + 3)
         check("kubernetes: connections are kept", api.connections == connections == 1,
               f"{len(api.requests)} requests")
 
@@ -61,7 +63,7 @@ def kubernetes_checks(cluster, directory):
                 options, mode=Atom(mode), kubernetes_ip_lookup_mode=Atom(lookup),
                 kubernetes_service_name="svc", kubernetes_use_cached_resources=True))
             check(f"kubernetes: {lookup} by {mode}",
-                  eventually(lambda: node.listed("mode") == names), node.listed("mode"))
+                  wait_for(lambda: node.listed("mode") == names), node.listed("mode"))
             node.stop("mode")
         check("kubernetes: resourceVersion=0 on request",
               any("&resourceVersion=0" in path for path, _ in api.requests))
@@ -82,7 +84,7 @@ def kubernetes_checks(cluster, directory):
                   node.event("k", lambda e: e[:2] == ("sync", "ok"), mark) is not None)
 
         node.start("slow", "kubernetes", dict(options, timeout=500))
-        eventually(lambda: node.listed("slow"))
+        wait_for(lambda: node.listed("slow"))
         mark, api.mode = node.mark(), "slow"
         expect_failure(node, "slow", "kubernetes: a slow answer", mark, "500 ms")
         api.mode = "ok"
@@ -131,7 +133,7 @@ def kubernetes_checks(cluster, directory):
         node.start("name", "kubernetes", dict(options, kubernetes_master=f"localhost:{api.port}",
                                               kubernetes_namespace="default"))
         check("kubernetes: a server by name, resolved by the node",
-              eventually(lambda: node.listed("name") == {BEAM, "x@10.1.2.3"}),
+              wait_for(lambda: node.listed("name") == {BEAM, "x@10.1.2.3"}),
               node.status("name")["last_error"])
         node.stop("name")
         mark = node.mark()
@@ -144,7 +146,7 @@ def kubernetes_checks(cluster, directory):
         inside.start("env", "kubernetes", {k: v for k, v in options.items()
                                            if k != "kubernetes_master"})
         check("kubernetes: the environment of a pod says where the API server is",
-              eventually(lambda: inside.listed("env") == {BEAM, "x@10.1.2.3"}),
+              wait_for(lambda: inside.listed("env") == {BEAM, "x@10.1.2.3"}),
               inside.status("env")["last_error"])
         inside.close()
         bare = f"{directory}/bare"
@@ -174,7 +176,7 @@ def kubernetes_checks(cluster, directory):
                   answer[0] == "error" and word.encode() in answer[1][1], answer[1][1].decode())
 
         api.answers[base + "endpoints"] = k8s.endpoints(two[1:])
-        check("kubernetes: an endpoint goes", eventually(lambda: BEAM not in node.listed("k")))
+        check("kubernetes: an endpoint goes", wait_for(lambda: BEAM not in node.listed("k")))
         node.stop("k")
         five_thousand(api, options, base)
     finally:

@@ -15,7 +15,6 @@ import time
 
 import etf
 from etf import Atom
-from waiting import wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NODE = os.environ.get("MUSTER_NODE", os.path.join(ROOT, "priv", "muster_node"))

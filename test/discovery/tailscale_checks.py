@@ -5,7 +5,9 @@ import os
 import stat
 import subprocess
 
-from backends_rig import BEAM, check, eventually, expect_failure, found
+from backends_rig import BEAM, expect_failure, found
+from checks import check
+from waiting import wait_for
 
 
 def tailscale_status(*peers, state="Running"):
@@ -51,12 +53,12 @@ def tailscale_checks(cluster, directory):
     check("tailscale: machines online, missing fields tolerated",
           node.listed("ts") == {BEAM, "x@b.ts.net", "x@e.ts.net"}, node.listed("ts"))
     node.start("tag", "tailscale", dict(options, tag_filter="tag:raxol", use_dns_names=False))
-    check("tailscale: a tag, and addresses", eventually(lambda: node.listed("tag") == {BEAM}),
+    check("tailscale: a tag, and addresses", wait_for(lambda: node.listed("tag") == {BEAM}),
           node.listed("tag"))
     node.stop("tag")
     shows(good[0], machine("n.ts.net.", "100.64.0.9"))
     check("tailscale: machines come and go",
-          eventually(lambda: node.listed("ts") == {BEAM, "x@n.ts.net"}), node.listed("ts"))
+          wait_for(lambda: node.listed("ts") == {BEAM, "x@n.ts.net"}), node.listed("ts"))
 
     big = "head -c 5000000 /dev/zero | tr '\\0' ' '"
     for name, script, words in (
@@ -82,7 +84,7 @@ def tailscale_checks(cluster, directory):
     node.sync("ts")
     check("tailscale: it returns",
           node.event("ts", lambda e: e[:2] == ("sync", "ok"), mark) is not None and
-          eventually(lambda: node.listed("ts") == {BEAM}))
+          wait_for(lambda: node.listed("ts") == {BEAM}))
     does("yes error | head -c 5000000 >&2; cat " + f"{directory}/output")
     mark = node.mark()
     node.sync("ts")
@@ -91,10 +93,10 @@ def tailscale_checks(cluster, directory):
     does("echo $$ > " + f"{directory}/pid; sleep 4763")
     os.path.exists(f"{directory}/pid") and os.unlink(f"{directory}/pid")
     node.sync("ts")
-    eventually(lambda: os.path.exists(f"{directory}/pid"))
+    wait_for(lambda: os.path.exists(f"{directory}/pid"))
     node.stop("ts")
     check("tailscale: stopped while it runs, the command is killed and no zombie stays",
-          eventually(lambda: children(node.pid) == [], 3), children(node.pid))
+          wait_for(lambda: children(node.pid) == [], 3), children(node.pid))
     left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     check("tailscale: what commands started is gone",
           not any(f"sleep 476{i}" in left for i in range(4)))

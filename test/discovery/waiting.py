@@ -2,7 +2,7 @@
 import time
 
 
-def wait_for(condition, seconds, step=0.005):
+def wait_for(condition, seconds=10, step=0.005):
     """The condition's first true value, or its last one when the time is over."""
     deadline = time.monotonic() + seconds
     while True:

@@ -80,7 +80,7 @@ defmodule Muster.Docs.AgreementTest do
           {:swarm_event, event} <- [shape(code)],
           do: {elem(event, 0), tuple_size(event)}
 
-    told = Enum.flat_map([:muster_node_monitor, :muster_topology_server], &told/1)
+    told = Enum.flat_map([:muster_node_monitor_server, :muster_topology_server], &told/1)
     assert told != []
     assert Enum.sort(Enum.uniq(documented)) == Enum.sort(Enum.uniq(told))
   end

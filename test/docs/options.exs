@@ -83,7 +83,7 @@ defmodule Muster.Docs.OptionsTest do
 
   test "options of the application" do
     documented = documented("operations.md", "Settings of the application")
-    {:ok, defaults} = :muster_cnode.options([])
+    {:ok, defaults} = :muster_cnode_program.options([])
     assert Enum.sort(Map.keys(documented)) == defaults |> Map.keys() |> Enum.sort()
     assert_defaults(documented, defaults)
   end

@@ -243,10 +243,5 @@ def wait_agreed(members, seconds, group=b"g", other_than=None):
     return wait_for(lambda: agreed(members, group, other_than), seconds, 0.001)
 
 
-def percentile(values, share):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(share * len(values)))]
-
-
-__all__ = ["Atom", "etf", "COOKIE", "Home", "Member", "Network", "agreed", "can_make_namespaces", "ip", "percentile", "random", "wait_agreed",
+__all__ = ["Atom", "etf", "COOKIE", "Home", "Member", "Network", "agreed", "can_make_namespaces", "ip", "random", "wait_agreed",
            "wait_for"]

@@ -10,22 +10,13 @@ import time
 import traceback
 
 import stray
-from rig import (Atom, Home, Member, Network, agreed, can_make_namespaces, percentile, random, wait_agreed, wait_for)
+from rig import (Atom, Home, Member, Network, agreed, can_make_namespaces, random, wait_agreed, wait_for)
+from checks import check, conclude, percentile, skip
 
 ROUNDS = int(os.environ.get("ELECTION_ROUNDS", "30"))
 # A sanitized build, or a busy host, is slower; what is promised by the clock stays as it is.
 SLOW = float(os.environ.get("ELECTION_SLOW", "1"))
 TIMEOUT_MIN = 0.150
-passed = failed = 0
-
-
-def check(name, condition, note=""):
-    global passed, failed
-    if condition:
-        passed += 1
-    else:
-        failed += 1
-    print(f"{'ok  ' if condition else 'FAIL'} {name}{': ' if note else ''}{note}", flush=True)
 
 
 def node_names(home, letters):
@@ -693,7 +684,6 @@ def main():
     for function in (three, five, misfits, durable, commander, twenty):
         if not parts or function.__name__ in parts:
             on_host(function)
-    skipped = 0
     if not parts or "partitions" in parts:
         if can_make_namespaces():
             network = Network(5)
@@ -702,9 +692,8 @@ def main():
             finally:
                 network.close()
         else:
-            skipped = 1
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    sys.exit(failed > 0)
+            skip("partitions", "network namespaces need root and iproute2")
+    sys.exit(conclude())
 
 
 main()

@@ -10,9 +10,8 @@ import time
 
 import dist
 import process
-from dist import (ALIAS, FLAGS, VERSION, Acceptor, Closed, Link, ack_message, atom, binary, connect,
-                  frame2, frame4, integer, list_, name_message, node_name, pid, read_exactly,
-                  read_frame2, ref, reply_message, tuple_)
+from dist import (ALIAS, FLAGS, VERSION, Acceptor, Closed, Link, ack_message, atom, connect, frame2, frame4,
+                  integer, list_, name_message, node_name, pid, read_frame2, reply_message, tuple_)
 from process import COOKIE, PATIENCE, VALGRIND, Epmd, Node, wait_for
 
 ATTACKS = []
@@ -193,33 +192,36 @@ def add_cuts():
 add_cuts()
 
 
+def wait_for_none(wrong, what, seconds):
+    """Until `wrong()` finds nothing; else says what it still finds."""
+    try:
+        wait_for(lambda: not wrong(), what, seconds)
+    except AssertionError as e:
+        raise AssertionError("%s: %s" % (what, wrong())) from e
+
+
+def states_of(world):
+    return {name.split("-")[0]: p["state"] for name, p in world.peers().items()}
+
+
 @attack
 def wrong_answers(world):
     """dialled: each kind of wrong answer to a handshake has its own state."""
-    def right():
-        states = {name.split("-")[0]: p["state"] for name, p in world.peers().items()}
-        wrong = {a: states.get(a) for a, s in EXPECTED.items()
-                 if states.get(a) != s and not (a == "garbage" and states.get(a) == "tls_required")}
-        right.wrong = wrong
-        return not wrong
-    try:
-        wait_for(right, "states", 4)
-    except AssertionError:
-        raise AssertionError("states differ: %s" % right.wrong)
+    def wrong():
+        states = states_of(world)
+        return {a: states.get(a) for a, s in EXPECTED.items()
+                if states.get(a) != s and not (a == "garbage" and states.get(a) == "tls_required")}
+    wait_for_none(wrong, "states differ", 4)
 
 
 @attack
 def cut_by_acceptor(world):
     """dialled: status, challenge and acknowledgement cut at every byte, then closed."""
-    def settled():
-        states = {name.split("-")[0]: p["state"] for name, p in world.peers().items()}
-        settled.wrong = [a for a, kind, stall in CUTS if not stall and states.get(a) != (
+    def wrong():
+        states = states_of(world)
+        return [a for a, kind, stall in CUTS if not stall and states.get(a) != (
             "cookie_mismatch" if kind == "ca" else "handshake_failed")]
-        return not settled.wrong
-    try:
-        wait_for(settled, "states", 4)
-    except AssertionError:
-        raise AssertionError("not settled: %s" % settled.wrong)
+    wait_for_none(wrong, "not settled", 4)
 
 
 @attack
@@ -831,15 +833,11 @@ def hanging_name_server(world):
 @attack
 def stalled_handshakes(world):
     """dialled: peers that stall in the handshake time out after 7 s, the others unaffected."""
-    def timed_out():
-        states = {name.split("-")[0]: p["state"] for name, p in world.peers().items()}
-        timed_out.wrong = {a: states[a] for a in [c[0] for c in CUTS if c[2]] + ["silent", "asim"]
-                           if states[a] != "timeout"}
-        return not timed_out.wrong
-    try:
-        wait_for(timed_out, "time-outs", 8)
-    except AssertionError:
-        raise AssertionError("not timed out: %s" % timed_out.wrong)
+    def wrong():
+        states = states_of(world)
+        return {a: states[a] for a in [c[0] for c in CUTS if c[2]] + ["silent", "asim"]
+                if states[a] != "timeout"}
+    wait_for_none(wrong, "not timed out", 8)
 
 
 @attack

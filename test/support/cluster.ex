@@ -190,7 +190,23 @@ defmodule Muster.Test.Cluster do
   def signal(os_pid, signal) when signal in [:stop, :cont, :kill] do
     name = signal |> Atom.to_string() |> String.upcase()
     System.cmd("sh", ["-c", ~S(kill -"$1" "$2" 2>/dev/null), "sh", name, "#{os_pid}"])
+    if signal == :stop, do: eventually(fn -> stopped?(os_pid) end)
     :ok
+  end
+
+  # On a busy machine a thread may run on for milliseconds.
+  defp stopped?(os_pid) do
+    for(
+      file <- Path.wildcard("/proc/#{os_pid}/task/*/stat"),
+      {:ok, stat} <- [File.read(file)],
+      do: stat
+    )
+    |> Enum.all?(
+      &(&1
+        |> String.split(") ")
+        |> List.last()
+        |> String.starts_with?(["T", "Z", "X"]))
+    )
   end
 
   @doc "Whether an operating system process is there; one that only waits to be reaped is not."

@@ -114,7 +114,9 @@ defmodule Muster.Swarm.SupervisorTest do
       Supervisor.stop(supervisor)
 
       start_supervised!({Swarm.Supervisor, topology: false})
-      start_supervised!(:muster_swarm.child_spec(%{name: :erlangs, topology: false}))
+      # The default overlay is the same one under either name: a node runs it once.
+      erlangs = %{name: :erlangs, topology: false, tactical_overlay: [name: :another]}
+      start_supervised!(:muster_swarm.child_spec(erlangs))
       assert Process.whereis(:erlangs)
     end
   end

@@ -137,7 +137,7 @@ static void lists_of_nodes(void **state) {
         assert_int_equal(read_map(&w, &t, 0), good ? 0 : MUSTER_E_INVALID);
         assert_int_equal(t.nodes.count, good ? 2 : 1);
         if (!good) {
-            assert_problem("option nodes: <<\"no name\">> is not a node name as a binary");
+            assert_problem("option nodes: <<\"no name\">> is not a node's name");
         }
         muster_name_list_close(&t.nodes);
     }
@@ -239,6 +239,18 @@ static void big_values_are_not_printed(void **state) {
     assert_problem("option choice: xxx");
 }
 
+static void basenames_are_checked(void **state) {
+    (void)state;
+    problem.text[0] = '\0';
+    assert_int_equal(muster_args_check_basename("node_basename", "app", &problem), 0);
+    assert_string_equal(problem.text, "");
+    assert_int_equal(muster_args_check_basename("node_basename", "a@b", &problem),
+                     MUSTER_E_INVALID);
+    assert_string_equal(
+        problem.text,
+        "option node_basename: <<\"a@b\">> cannot be the part of a node's name before the @");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_stay_in_their_range),
@@ -250,6 +262,7 @@ int main(void) {
         cmocka_unit_test(choices_atoms_and_maps),
         cmocka_unit_test(unknown_and_missing_options_are_named),
         cmocka_unit_test(big_values_are_not_printed),
+        cmocka_unit_test(basenames_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ defmodule Raxol.Swarm.CommsManager do
   while it is suspect. A connected node that was never measured is `:good`, this node itself
   `:excellent`. See `docs/comms.md`.
 
-  A wrong argument raises an error that names it. The logic is in the Erlang module `:muster_comms`.
+  A wrong argument raises `ArgumentError`, which says what is expected. The logic is in the Erlang module `:muster_comms`.
   """
 
   @type priority :: :critical | :high | :normal | :low

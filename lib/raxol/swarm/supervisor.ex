@@ -13,8 +13,8 @@ defmodule Raxol.Swarm.Supervisor do
   They start in that order, and each is restarted by itself (`:one_for_one`): a member looks for the
   others by name, so none need be started again because another was. More than ten restarts within
   ten seconds end the supervisor. Those that use the node monitor use the one started here, whatever
-  its name. The overlay sends by itself, not by the comms manager, which would hold it back on poor
-  links; its own option `:comms_manager` changes that.
+  its name. The overlay sends by itself, not by the comms manager, which would add a hop; its own
+  option `:comms_manager` changes that.
 
   All of them may as well be children of a supervisor of yours, and so may this one:
 
