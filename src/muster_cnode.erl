@@ -21,6 +21,9 @@
 %% <dt>`cnode'</dt><dd>`enabled' (default) or `disabled': whether to start a C node.</dd>
 %% <dt>`cnode_path'</dt><dd>The program's path; default: `muster_node' in the application's
 %%     `priv' directory.</dd>
+%% <dt>`cnode_priority'</dt><dd>`raised' (default): on a busy machine the C node runs sooner, as far
+%%     as the system lets it; `normal': as other programs do; `realtime': before all ordinary
+%%     programs, where it may.</dd>
 %% <dt>`heartbeat_ms'</dt><dd>Interval of the C node's heartbeats, 10..60000 ms, default 500.</dd>
 %% <dt>`heartbeat_limit'</dt><dd>A C node silent that long is killed and restarted; 20..600000 ms,
 %%     at least twice `heartbeat_ms', default 3000; to its first heartbeat it has at least 10 s.

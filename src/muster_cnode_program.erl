@@ -12,6 +12,7 @@ options(Env) ->
     Table = #{
         cnode => muster_options:one_of(enabled, [enabled, disabled]),
         cnode_path => {undefined, fun is_path/1, <<"a path, as a string or binary">>},
+        cnode_priority => muster_options:one_of(raised, [raised, normal, realtime]),
         heartbeat_ms => muster_options:integer(500, {10, 60000}, "milliseconds"),
         heartbeat_limit => muster_options:integer(3000, {20, 600000}, "milliseconds")
     },

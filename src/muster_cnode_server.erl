@@ -191,8 +191,8 @@ start_cnode(Path, #state{options = Options} = S) ->
             restart_later(S)
     end.
 
-configure(#state{options = #{heartbeat_ms := Interval}} = S) ->
-    send({configure, ?PROTOCOL, #{heartbeat_ms => Interval}}, S),
+configure(#state{options = #{heartbeat_ms := Interval, cnode_priority := Priority}} = S) ->
+    send({configure, ?PROTOCOL, #{heartbeat_ms => Interval, priority => Priority}}, S),
     distribute(S).
 
 owner_exited(Reason, #state{phase = stopping} = S) ->

@@ -297,12 +297,18 @@ options_test_() ->
     [
         ?_assertMatch({error, {invalid_option, Name, Value, _}}, muster_cnode_program:options([{Name, Value}]))
      || {Name, Value} <- [
-            {cnode, true}, {cnode_path, []}, {cnode_path, 1}, {heartbeat_ms, 9},
+            {cnode, true}, {cnode_path, []}, {cnode_path, 1}, {cnode_priority, high}, {heartbeat_ms, 9},
             {heartbeat_ms, 60001}, {heartbeat_limit, 19}, {heartbeat_limit, 999}
         ]
     ] ++ [
         ?_assertEqual(
-            {ok, #{cnode => enabled, cnode_path => undefined, heartbeat_ms => 500, heartbeat_limit => 3000}},
+            {ok, #{
+                cnode => enabled,
+                cnode_path => undefined,
+                cnode_priority => raised,
+                heartbeat_ms => 500,
+                heartbeat_limit => 3000
+            }},
             muster_cnode_program:options([{another_modules, option}])
         )
     ].

@@ -30,6 +30,10 @@ static const char help[] =
     "  --listen IP            numeric address to listen on (default: all interfaces)\n"
     "  --listen-ports MIN-MAX range of ports to listen on (default: any)\n"
     "  --ticktime S           a link silent for so long is closed, seconds (default 60)\n"
+    "  --priority WHICH       raised (the default): run sooner on a busy machine, as far as the "
+    "system\n"
+    "                         lets it; normal: as other programs do; realtime: before all\n"
+    "                         of them, where it may\n"
     "  --interval MS          time between pings (default 1000; ping takes 0: the next at once)\n"
     "  --suspect-after MS     a node silent for so long is suspect (default 5000)\n"
     "  --down-after MS        a node silent for so long is down (default 30000)\n"
@@ -75,6 +79,16 @@ static int parse_node(const char *option, const char *text, struct muster_node_n
                         option, text);
     }
     return 0;
+}
+
+static int parse_priority(const char *text, enum muster_priority *priority) {
+    for (int i = 0; muster_priority_names[i] != NULL; i++) {
+        if (strcmp(text, muster_priority_names[i]) == 0) {
+            *priority = (enum muster_priority)i;
+            return 0;
+        }
+    }
+    return complain("--priority %s: expected raised, normal or realtime", text);
 }
 
 static int parse_port(const char *text, char end, const char **rest, uint16_t *port) {
@@ -161,6 +175,7 @@ enum option_code {
     LISTEN,
     LISTEN_PORTS,
     TICKTIME,
+    PRIORITY,
     INTERVAL,
     SUSPECT,
     DOWN,
@@ -179,6 +194,7 @@ static const struct option table[] = {{"name", required_argument, NULL, NAME},
                                       {"listen", required_argument, NULL, LISTEN},
                                       {"listen-ports", required_argument, NULL, LISTEN_PORTS},
                                       {"ticktime", required_argument, NULL, TICKTIME},
+                                      {"priority", required_argument, NULL, PRIORITY},
                                       {"interval", required_argument, NULL, INTERVAL},
                                       {"suspect-after", required_argument, NULL, SUSPECT},
                                       {"down-after", required_argument, NULL, DOWN},
@@ -217,6 +233,8 @@ static int take_option(struct muster_options *o, int code, const char *value,
         error = parse_number("ticktime", value, 1, DAY_MS / 1000, &n);
         d->ticktime_ms = n * 1000;
         return error;
+    case PRIORITY:
+        return parse_priority(value, &o->priority);
     case INTERVAL:
         return parse_number("interval", value, o->mode == MUSTER_MODE_PING ? 0 : 1, DAY_MS,
                             &o->monitor.ping_interval_ms);

@@ -4,6 +4,7 @@
 
 #include "node/monitor.h"
 #include "node/node.h"
+#include "node/priority.h"
 
 #define MUSTER_OPTIONS_PEERS_MAX 256
 
@@ -23,6 +24,7 @@ struct muster_options {
     uint32_t count;      /* ping: round trips; 0: until a signal */
     uint32_t timeout_ms; /* ping: until the first answer */
     int json;            /* ping: one line of JSON in place of text */
+    enum muster_priority priority;
 };
 
 /*

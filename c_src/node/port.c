@@ -11,6 +11,7 @@
 #include "node/node.h"
 #include "node/node_requests.h"
 #include "node/port_events.h"
+#include "node/priority.h"
 #include "node/requests.h"
 #include "node/write_queue.h"
 
@@ -159,6 +160,7 @@ static void configure(struct muster_port *port, struct muster_reader *r) {
     struct muster_problem problem = {"the configuration is not a map of options"};
     const char *error;
     int64_t version;
+    int priority = MUSTER_PRIORITY_RAISED;
     struct muster_arg args[] = {
         {.name = "heartbeat_ms",
          .type = MUSTER_ARG_INTEGER,
@@ -166,15 +168,20 @@ static void configure(struct muster_port *port, struct muster_reader *r) {
          .min = 10,
          .max = 60000},
         {.name = "distribution", .type = MUSTER_ARG_MAP, .target = &distribution},
+        {.name = "priority",
+         .type = MUSTER_ARG_CHOICE,
+         .target = &priority,
+         .choices = muster_priority_names},
     };
     if (muster_read_integer(r, &version) != 0 || version != MUSTER_CONTROL_VERSION) {
         refuse_configuration(port, "this C node speaks version 1 of the control port's protocol");
         return;
     }
-    if (muster_read_raw(r, &config) != 0 || muster_args_read(config, args, 2, &problem) != 0) {
+    if (muster_read_raw(r, &config) != 0 || muster_args_read(config, args, 3, &problem) != 0) {
         refuse_configuration(port, problem.text);
         return;
     }
+    muster_priority_set(priority);
     if (args[1].given &&
         muster_node_distribute_as_told(&port->node, distribution, &error, &problem) != 0) {
         refuse_configuration(port, problem.text);

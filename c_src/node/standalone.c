@@ -233,6 +233,7 @@ int muster_standalone_run(int argc, char *argv[]) {
         puts("muster_node " MUSTER_VERSION);
         return MUSTER_EXIT_LEFT;
     default:
+        muster_priority_set(s.options.priority);
         setvbuf(stdout, NULL, _IOLBF, 0); /* line by line for whoever reads along */
         return run(&s);
     }

@@ -1,19 +1,35 @@
 %% What one would do without an election, to compare with: one process of the cluster holds a name in
 %% `global', the others monitor it and take the name when it goes. Nothing keeps two from holding
-%% it while the cluster is cut.
+%% it while the cluster is cut; it is taken only in a whole cluster, and a member that was cut off has
+%% to be started anew.
 -module(acceptance_baseline).
 
--export([start_link/0, state/0, run/0]).
+-export([start_link/1, state/0, run/1]).
 
 -define(NAME, acceptance_leader).
 
-start_link() ->
-    proc_lib:start_link(?MODULE, run, []).
+%% `Peers' is the number of the others.
+start_link(Peers) ->
+    proc_lib:start_link(?MODULE, run, [Peers]).
 
-run() ->
+run(Peers) ->
     register(?MODULE, self()),
     proc_lib:init_ack({ok, self()}),
-    take().
+    join(Peers).
+
+%% Whoever takes the name before it has met the others holds it a second time.
+join(Peers) ->
+    case length(nodes()) < Peers of
+        true -> wait(Peers);
+        false -> ok = global:sync(), take()
+    end.
+
+wait(Peers) ->
+    receive
+        {state, From} -> answer(From, none)
+    after 20 -> ok
+    end,
+    join(Peers).
 
 take() ->
     case global:register_name(?NAME, self(), fun global:random_notify_name/3) of
@@ -27,8 +43,7 @@ take() ->
 lead() ->
     receive
         {global_name_conflict, ?NAME} -> take();
-        {global_name_conflict, ?NAME, _} -> take();
-        {state, From} -> answer(From, self()), lead()
+        {state, From} -> answer(From, node()), lead()
     end.
 
 follow(undefined) ->
@@ -41,20 +56,14 @@ follow(Leader) ->
 follow(Leader, Monitor) ->
     receive
         {'DOWN', Monitor, process, _, _} -> take();
-        {state, From} -> answer(From, Leader), follow(Leader, Monitor)
-    after 200 ->
-        %% Of two that held the name before they met, one has lost it.
-        case global:whereis_name(?NAME) of
-            Leader -> follow(Leader, Monitor);
-            _ -> demonitor(Monitor, [flush]), take()
-        end
+        {state, From} -> answer(From, node(Leader)), follow(Leader, Monitor)
     end.
 
 tell(Leader) ->
     acceptance_node:emit({leader, node(Leader), none}).
 
 answer(From, Leader) ->
-    From ! {?MODULE, node(Leader)}.
+    From ! {?MODULE, Leader}.
 
 state() ->
     ?MODULE ! {state, self()},

@@ -67,9 +67,9 @@ plain(Other) -> Other.
 %%% The application
 
 %% Options: `voters', the nodes of a leader group; `topology', options of one; `ask', whether to ask all
-%% the time who leads; `baseline', what muster is compared with, and no muster.
+%% the time who leads; `baseline', what muster is compared with, and no muster: the number of the others.
 boot(Options) ->
-    Muster = [muster || not maps:get(baseline, Options, false)],
+    Muster = [muster || not is_map_key(baseline, Options)],
     _ = application:load(
         {application, ?APP, [
             {mod, {?MODULE, Options}},
@@ -97,8 +97,8 @@ init(Options) ->
 
 group(#{voters := Voters}) ->
     [#{id => member, start => {acceptance_member, start_link, [Voters]}}];
-group(#{baseline := true}) ->
-    [#{id => member, start => {acceptance_baseline, start_link, []}}];
+group(#{baseline := Peers}) ->
+    [#{id => member, start => {acceptance_baseline, start_link, [Peers]}}];
 group(_) ->
     [].
 

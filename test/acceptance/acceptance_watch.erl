@@ -14,6 +14,7 @@ start_link(What) ->
 watcher() ->
     ok = net_kernel:monitor_nodes(true),
     ok = muster_topology:subscribe(),
+    tell_nodes(),
     tell_commander(),
     proc_lib:init_ack({ok, self()}),
     watch().
@@ -24,11 +25,14 @@ watch() ->
             acceptance_node:emit({commander, or_none(Commander)}),
             watch();
         {nodeup, _} ->
-            acceptance_node:emit({nodes, length(nodes())}),
+            tell_nodes(),
             watch();
         _ ->
             watch()
     end.
+
+tell_nodes() ->
+    acceptance_node:emit({nodes, length(nodes())}).
 
 %% What was so before the subscription.
 tell_commander() ->

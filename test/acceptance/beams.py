@@ -229,9 +229,11 @@ class Cluster:
         for host in self.network.hosts:
             host.epmd()
         self.beams = [Beam(h, f"n{i + 1}", self.libs, flags) for i, h in enumerate(self.network.hosts)]
-        self.options = {Atom("ask"): ask, Atom("baseline"): baseline}
+        self.options = {Atom("ask"): ask}
         self.baseline = baseline
-        if group and not baseline:
+        if baseline:
+            self.options[Atom("baseline")] = count - 1
+        elif group:
             self.options[Atom("voters")] = [Atom(b.node) for b in self.beams]
         if topology is not None:
             self.options[Atom("topology")] = {Atom(k): v for k, v in topology.items()}

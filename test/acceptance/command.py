@@ -24,7 +24,7 @@ def first_agreement(beams):
 
 
 def mesh_complete(beams):
-    """When the last BEAM had connected to all others."""
+    """When the last BEAM had connected to all others, its own topology running."""
     full = [next((at for at, e in b.told("nodes") if e[1] == len(beams) - 1), None) for b in beams]
     return None if None in full else max(full)
 
@@ -61,10 +61,13 @@ def await_senior(beams, seconds=60):
 
 def twenty(count=20, quorum=11):
     """ms from the mesh's completion until all name one commander; and whether a senior has it in the end."""
+    began = time.monotonic()
     cluster = Cluster(count, group=False, topology={"quorum_size": quorum}, flags=SMALL)
     beams = cluster.beams
     try:
+        deadline = time.monotonic() + 60
         while not wait_for(lambda: mesh_complete(beams), 5, 0.05):
+            assert time.monotonic() < deadline, f"no mesh: {told_since(beams, began)}"
             for beam in beams:  # on a busy machine one that was refused is not tried again
                 beam.call("acceptance_node", "connect", [Atom(b.node) for b in beams if b is not beam])
         found = wait_for(lambda: first_agreement(beams), 30, 0.05)

@@ -25,6 +25,7 @@ defmodule Muster.Cluster.ControlPortTest do
   for {name, config, text} <- [
         {"an unknown key", %{heart: 1}, "heart"},
         {"a heartbeat out of range", %{heartbeat_ms: 5}, "heartbeat_ms"},
+        {"no such priority", %{priority: :high}, "priority"},
         {"no map", :none, ""}
       ] do
     test "a configuration is refused by what is wrong with it: #{name}" do
@@ -40,6 +41,18 @@ defmodule Muster.Cluster.ControlPortTest do
     assert Cluster.alive?(os_pid)
     Port.close(port)
     Cluster.eventually(fn -> not Cluster.alive?(os_pid) end, 1_000)
+  end
+
+  test "its nice value is better than its parent's where it may be, unless it is told to be normal" do
+    {own, 0} = System.cmd("nice", [])
+    {better, 0} = System.cmd("nice", ["-n", "-10", "nice"], stderr_to_stdout: false)
+
+    for {config, expected} <- [{%{}, better}, {%{priority: :normal}, own}] do
+      {port, {:hello, 1, %{os_pid: os_pid}}} = RawCnode.start(config)
+      {nice, 0} = System.cmd("ps", ["-o", "ni=", "-p", "#{os_pid}"])
+      assert String.trim(nice) == String.trim(expected)
+      Port.close(port)
+    end
   end
 
   test "heartbeats come at their interval" do

@@ -82,6 +82,7 @@ static void defaults(void **state) {
     assert_int_equal(options.distribution.epmd_port, 4369);
     assert_int_equal(options.distribution.family, AF_INET);
     assert_int_equal(options.distribution.ticktime_ms, 60000);
+    assert_int_equal(options.priority, MUSTER_PRIORITY_RAISED);
     assert_int_equal(options.monitor.ping_interval_ms, 1000);
     assert_int_equal(options.monitor.thresholds.suspect_after_ms, 5000);
     assert_int_equal(options.monitor.thresholds.down_after_ms, 30000);
@@ -93,7 +94,8 @@ static void every_option(void **state) {
     (void)state;
     assert_int_equal(
         parse("--name x@h --peer a@h --peer=b@h --epmd-port 65535 --inet6 --listen ::1 "
-              "--listen-ports 9000-9010 --ticktime 5 --interval 10 --suspect-after 20 "
+              "--listen-ports 9000-9010 --ticktime 5 --priority normal --interval 10 "
+              "--suspect-after 20 "
               "--down-after 30 @"),
         0);
     assert_int_equal(options.peer_count, 2);
@@ -104,6 +106,7 @@ static void every_option(void **state) {
     assert_int_equal(options.distribution.listen_min, 9000);
     assert_int_equal(options.distribution.listen_max, 9010);
     assert_int_equal(options.distribution.ticktime_ms, 5000);
+    assert_int_equal(options.priority, MUSTER_PRIORITY_NORMAL);
     assert_int_equal(options.monitor.thresholds.down_after_ms, 30);
 }
 
@@ -155,6 +158,7 @@ static void mistakes_name_option_and_value(void **state) {
     assert_complaint("--name x@h --interval 100 --suspect-after 100 @", "--suspect-after 100");
     assert_complaint("--name x@h --suspect-after 30000 @", "--down-after 30000");
     assert_complaint("--name x@h --ticktime 0 @", "--ticktime 0");
+    assert_complaint("--name x@h --priority high @", "--priority high");
     assert_complaint("--name x@h --listen "
                      "1234567890123456789012345678901234567890123456789012345678901234 @",
                      "--listen 123");
