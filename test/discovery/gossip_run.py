@@ -445,8 +445,11 @@ def flood(ns, names=FLOOD, times=1):
     wait_for(lambda: not flooding(), 60, 0.1)
     counters = a.counters()
     seconds = time.monotonic() - began  # what was still in the socket's buffer took its time, too
+    # The rate, its burst of 4 s, the real nodes; and one made-up name in 65,536 passes for one heard
+    # before (core/admission.h): twice that many, as it is chance.
+    most = budget * (seconds + 4) + 5 + 2 * names / 65536
     check(f"{names} made-up names were sent, and refused but for a few",
-          counters["packets"] > names / 20 and counters["heard_new"] <= budget * (seconds + 4) + 5,
+          counters["packets"] > names / 20 and counters["heard_new"] <= most,
           f"in {seconds:.1f} s; {counters['packets']} packets taken in, "
           f"{counters['rate_limited']} refused, {counters['heard_new']} names dialled")
     # A sanitizer keeps what was freed.

@@ -119,7 +119,7 @@ static void nodes_are_checked(void **state) {
     assert_int_equal(read_text("node", "a@b", &t), 0);
     assert_string_equal(t.node.text, "a@b");
     assert_int_equal(read_text("node", "ab", &t), MUSTER_E_INVALID);
-    assert_problem("option node: <<\"ab\">> is not a node name");
+    assert_problem("option node: <<\"ab\">> is not a node's name");
     assert_string_equal(t.node.text, "a@b");
     assert_int_equal(read_atom("node", "a@b", &t), MUSTER_E_INVALID);
 }
@@ -146,7 +146,7 @@ static void lists_of_nodes(void **state) {
     assert_int_equal(read_map(&w, &t, 0), 0);
     assert_int_equal(t.nodes.count, 0);
     assert_int_equal(read_text("nodes", "a@b", &t), MUSTER_E_INVALID);
-    assert_problem("option nodes: <<\"a@b\">> is not a list of at most 8192 node names");
+    assert_problem("option nodes: <<\"a@b\">> is not a list of at most 8192 nodes' names");
 }
 
 static int read_texts(const char *option, int count, const char *last, struct targets *t) {
