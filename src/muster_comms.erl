@@ -111,7 +111,7 @@ start_link(Options, #{name := DefaultName, node_monitor := DefaultMonitor}) ->
     },
     case muster_options:check(Options, Table) of
         {ok, #{name := Name} = Checked} ->
-            gen_server:start_link(server_name(Name), muster_comms_server, Checked, []);
+            gen_server:start_link(muster_server_name:to_register(Name), muster_comms_server, Checked, []);
         {error, Invalid} ->
             {error, Invalid}
     end.
@@ -119,26 +119,14 @@ start_link(Options, #{name := DefaultName, node_monitor := DefaultMonitor}) ->
 is_hold(infinity) -> true;
 is_hold(Ms) -> is_integer(Ms) andalso Ms >= 0 andalso Ms =< 4294967295.
 
-is_name({via, Module, _}) -> is_atom(Module);
-is_name({global, _}) -> true;
-is_name(Name) -> is_local_name(Name) andalso Name =/= ?RECEIVER.
+is_name(Name) -> muster_server_name:is_name(Name) andalso Name =/= ?RECEIVER.
 
-is_server(Pid) when is_pid(Pid) -> true;
-is_server(Name) -> is_name(Name).
-
-is_local_name(Name) -> is_atom(Name) andalso not lists:member(Name, [undefined, nil, true, false]).
-
-server_name(Name) when is_atom(Name) -> {local, Name};
-server_name(Name) -> Name.
+is_server(Server) -> is_pid(Server) orelse is_name(Server).
 
 %% @doc A child specification; its id is the name.
 -spec child_spec(options()) -> supervisor:child_spec().
 child_spec(Options) ->
-    #{id => name_of(Options), start => {?MODULE, start_link, [Options]}}.
-
-name_of(#{name := Name}) -> Name;
-name_of(Options) when is_list(Options) -> proplists:get_value(name, Options, ?MODULE);
-name_of(_) -> ?MODULE.
+    #{id => muster_server_name:in_options(Options, ?MODULE), start => {?MODULE, start_link, [Options]}}.
 
 %%% Sending
 
@@ -300,7 +288,7 @@ with_inbox(Server, Call) ->
 
 is_node_name(Node) -> muster_leader_options:is_node(Node).
 
-is_process_name({Name, Node}) -> is_local_name(Name) andalso is_node_name(Node);
+is_process_name({Name, Node}) -> is_atom(Name) andalso muster_server_name:is_name(Name) andalso is_node_name(Node);
 is_process_name(_) -> false.
 
 is_priority(Priority) -> lists:member(Priority, [critical, high, normal, low]).

@@ -17,7 +17,6 @@
     peek/1,
     went/1,
     drop_all/1,
-    is_waiting/1,
     is_up/1,
     is_forgotten/2,
     counters/1
@@ -183,10 +182,6 @@ drop_all(#link{queue = Queue, dropped = Dropped} = L) ->
                 queue = muster_comms_queue:drop(Queue), dropped = add(Priority, 1, Dropped)
             })
     end.
-
--spec is_waiting(link()) -> boolean().
-is_waiting(#link{queue = Queue}) ->
-    not muster_comms_queue:is_empty(Queue).
 
 -spec is_up(link()) -> boolean().
 is_up(#link{up = Up}) ->

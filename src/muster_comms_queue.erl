@@ -2,7 +2,7 @@
 %% What waits for one link: a queue per priority, each bounded in messages and bytes.
 -module(muster_comms_queue).
 
--export([new/1, in/4, peek/1, drop/1, is_empty/1, clear_for/2, lengths/1]).
+-export([new/1, in/4, peek/1, drop/1, clear_for/2, lengths/1]).
 
 -export_type([queue/0, priority/0, limits/0]).
 
@@ -64,10 +64,6 @@ drop(Q) ->
     #lane{length = Length, bytes = Waiting, items = Items} = lane(Priority, Q),
     {{value, {Bytes, _}}, Rest} = queue:out(Items),
     put_lane(Priority, #lane{length = Length - 1, bytes = Waiting - Bytes, items = Rest}, Q).
-
--spec is_empty(queue()) -> boolean().
-is_empty(Q) ->
-    first(Q) =:= empty.
 
 %% Whether a message of a priority has nothing to wait behind.
 -spec clear_for(priority(), queue()) -> boolean().

@@ -148,11 +148,7 @@ start_server(Name, Options) ->
 %% @doc A child specification; its id is the name.
 -spec child_spec(options()) -> supervisor:child_spec().
 child_spec(Options) ->
-    #{id => name_of(Options), start => {?MODULE, start_link, [Options]}}.
-
-name_of(#{name := Name}) -> Name;
-name_of(Options) when is_list(Options) -> proplists:get_value(name, Options, ?MODULE);
-name_of(_) -> ?MODULE.
+    #{id => muster_server_name:in_options(Options, ?MODULE), start => {?MODULE, start_link, [Options]}}.
 
 %%% Entities
 

@@ -13,13 +13,14 @@ read(Options, #{name := Name, node_monitor := Monitor}) ->
         name => {Name, fun is_name/1, <<"an atom">>},
         node_id => {node(), fun is_name/1, <<"a node's name, as an atom">>},
         peers => {[], fun is_peers/1, <<"a list of nodes or {Name, Node}">>},
-        node_monitor => {Monitor, fun is_server/1, <<"a node monitor's name or pid, or none">>},
-        comms_manager => {none, fun is_server/1, <<"a comms manager's name or pid, or none">>},
+        node_monitor => {Monitor, fun muster_server_name:is_server/1, <<"a node monitor's name or pid, or none">>},
+        comms_manager => {none, fun muster_server_name:is_server/1, <<"a comms manager's name or pid, or none">>},
         data_dir => {undefined, fun is_path/1, <<"a path, as a string or binary">>},
         send => {direct, fun is_send/1, <<"a function of a destination {Name, Node} and a message">>}
     }).
 
-is_name(Name) -> is_atom(Name) andalso not lists:member(Name, [undefined, nil, true, false]).
+%% Members are addressed as {Name, Node}, so neither is ever more than an atom.
+is_name(Name) -> is_atom(Name) andalso muster_server_name:is_name(Name).
 
 -spec is_peers(term()) -> boolean().
 is_peers([Peer | Peers]) -> is_peer(Peer) andalso is_peers(Peers);
@@ -27,11 +28,6 @@ is_peers(Rest) -> Rest =:= [].
 
 is_peer({Name, Node}) -> is_name(Name) andalso is_name(Node);
 is_peer(Node) -> is_name(Node).
-
-is_server(Pid) when is_pid(Pid) -> true;
-is_server({via, Module, _}) -> is_atom(Module);
-is_server({global, _}) -> true;
-is_server(Name) -> is_name(Name).
 
 is_path(undefined) -> true;
 is_path(Path) when is_binary(Path) -> Path =/= <<>>;

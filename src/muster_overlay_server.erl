@@ -517,7 +517,7 @@ watch_nodes(#state{options = #{node_monitor := none}} = S) ->
     S;
 %% The monitor may start later, and be started anew: its nodes are those that the BEAM is connected to.
 watch_nodes(#state{options = #{node_monitor := Server}} = S) ->
-    case where(Server) of
+    case muster_server_name:where(Server) of
         Pid when is_pid(Pid) ->
             Monitor = erlang:monitor(process, Pid),
             %% The reply is not waited for.
@@ -541,11 +541,6 @@ say_if_alone(_) ->
 
 monitored(#state{node_monitor = undefined} = S) -> S;
 monitored(S) -> listed(nodes(), monitored, S).
-
-where(Pid) when is_pid(Pid) -> Pid;
-where(Name) when is_atom(Name) -> whereis(Name);
-where({global, Name}) -> global:whereis_name(Name);
-where({via, Module, Name}) -> Module:whereis_name(Name).
 
 listed(Peers, Listing, #state{name = Name} = S) ->
     Now = now_ms(),
