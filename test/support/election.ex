@@ -107,6 +107,12 @@ defmodule Muster.Test.Election do
 
   def topology(node, what, args \\ []), do: call(node, :muster_topology, what, args)
 
+  @doc "Runs in the node: fills the buffers of the connection to one that is stopped."
+  def fill(node) do
+    if :erlang.send({:nobody, node}, :binary.copy(<<0>>, 64_000), [:nosuspend]) == :ok,
+      do: fill(node)
+  end
+
   @doc "The commander that all of these give, with the same roles."
   def await_commander(nodes, ms \\ 20_000) do
     eventually(
