@@ -5,7 +5,7 @@
 -module(muster_group_peers).
 
 -export([new/2, say_hello/3, answer/3, tell/2, handle/2]).
--export([meet/3, remove/2, at/2, is_known/2, pids/1, saying/2]).
+-export([meet/3, remove/2, at/2, pids/1, saying/2]).
 
 -export_type([peers/0]).
 
@@ -91,10 +91,6 @@ at(Node, #peers{known = Known}) ->
         #{Node := {Pid, _, _}} -> Pid;
         #{} -> none
     end.
-
--spec is_known(pid(), peers()) -> boolean().
-is_known(Pid, P) ->
-    at(node(Pid), P) =:= Pid.
 
 %% In order.
 -spec pids(peers()) -> [pid()].

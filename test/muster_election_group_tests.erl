@@ -31,7 +31,8 @@ happenings(Group) ->
 
 %% Each request is answered; and only where nothing starts it again there is no C node here.
 ended_test_() ->
-    {timeout, 60, fun() ->
+    %% In a process whose mailbox has nothing of other tests.
+    {spawn, {timeout, 60, fun() ->
         Cnode = start_cnode(),
         Group = ?G:request(second, leave, #{}, ?G:request(first, join, #{}, ?G:new(<<"g">>, #{}))),
         exit(Cnode, kill),
@@ -53,7 +54,7 @@ ended_test_() ->
         ?assertEqual({[], Started}, ?G:handle({muster_cnode, reply, {?G, make_ref()}, {ok, #{}}}, Started)),
         exit(Second, kill),
         ok = ?G:close(Started)
-    end}.
+    end}}.
 
 registered(Group) ->
     receive

@@ -11,6 +11,10 @@ start() ->
     unlink(Pid),
     Pid.
 
+%% Whose mailbox has nothing of other tests.
+own_process(Body) ->
+    {spawn, {timeout, 60, Body}}.
+
 %% The next event; the watch gets what else comes.
 event(Watch) ->
     receive
@@ -38,7 +42,7 @@ await(IsFound, Watch) ->
     end.
 
 comes_and_goes_test_() ->
-    {timeout, 60, fun() ->
+    own_process(fun() ->
         None = ?W:new(?NAME),
         ?assertNot(?W:is_found(None)),
         First = start(),
@@ -57,11 +61,11 @@ comes_and_goes_test_() ->
         ?assertEqual(unknown, ?W:handle(stray, Last)),
         gen_server:stop(Second),
         await(false, Last)
-    end}.
+    end).
 
 %% One that hangs is not waited for, and answers when it can.
 hangs_test_() ->
-    {timeout, 60, fun() ->
+    own_process(fun() ->
         Hung = start(),
         ok = sys:suspend(Hung),
         Watch = ?W:new(?NAME),
@@ -71,18 +75,18 @@ hangs_test_() ->
         {{node_up, 'a@h'}, Subscribed} = event(Watch),
         gen_server:stop(Hung),
         await(false, Subscribed)
-    end}.
+    end).
 
 %% Nor is anything left of one that ends before it has answered.
 hangs_and_ends_test_() ->
-    {timeout, 60, fun() ->
+    own_process(fun() ->
         Hung = start(),
         ok = sys:suspend(Hung),
         Watch = ?W:new(Hung),
         exit(Hung, kill),
         Gone = await(false, Watch),
         [?assertNotEqual(unknown, ?W:handle(Message, Gone)) || Message <- messages()]
-    end}.
+    end).
 
 messages() ->
     receive
@@ -90,7 +94,9 @@ messages() ->
     after 0 -> []
     end.
 
-nobody_test() ->
-    ?assertNot(?W:is_found(?W:new(none))),
-    %% A server is not its own monitor.
-    ?assertNot(?W:is_found(?W:new(self()))).
+nobody_test_() ->
+    own_process(fun() ->
+        ?assertNot(?W:is_found(?W:new(none))),
+        %% A server is not its own monitor.
+        ?assertNot(?W:is_found(?W:new(self())))
+    end).
