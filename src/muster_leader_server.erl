@@ -102,7 +102,7 @@ info({'DOWN', Registry, process, _, _}, #state{registry = Registry} = S) ->
     end;
 info({nodeup, Node}, S) when Node =:= node() ->
     introduce(enter(leave_group(S)));
-info({nodeup, Node}, S) ->
+info({nodeup, Node}, S) when is_atom(Node) ->
     say_hello(Node, S),
     S;
 info({nodedown, _}, S) ->

@@ -107,7 +107,7 @@ handle_info({swarm_event, {What, Node}}, S) when is_atom(Node) ->
 handle_info({nodeup, Node}, #state{self = nonode@nohost} = S) when Node =:= node() ->
     %% The BEAM has got its name.
     {noreply, renamed(Node, S)};
-handle_info({nodeup, Node}, S) ->
+handle_info({nodeup, Node}, S) when is_atom(Node) ->
     say_hello(Node, S),
     {noreply, S};
 handle_info({'DOWN', Registry, process, _, _}, #state{registry = Registry} = S) ->

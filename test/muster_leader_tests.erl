@@ -437,7 +437,9 @@ stray_test_() ->
     with(#{}, true, fun() ->
         Pid = group([]),
         ?eventually(mode() =:= cnode),
-        Stray = [{muster_leader, 1, hello, nobody, [], true}, {muster_leader, 1, hello, Pid, [], maybe}],
+        Stray = [
+            {muster_leader, 1, hello, nobody, [], true}, {muster_leader, 1, hello, Pid, [], maybe}, {nodeup, "x"}
+        ],
         [member ! Message || Message <- Stray],
         [{message, undefined, Message} = did() || Message <- Stray],
         ?assertEqual([], ?L:peers(Pid)),
