@@ -189,10 +189,11 @@ happening({up, Status}, #state{peers = Peers} = S) ->
     maps:foreach(fun(Node, _) -> tell_cnode(node_joined, Node, S1) end, S1#state.guests),
     lists:foreach(fun(Pid) -> tell_cnode(join, node(Pid), S1) end, muster_group_peers:saying(true, Peers)),
     told(from_status(Status, S1), S1);
-happening({down, unavailable}, #state{mode = {through, _}} = S) ->
-    S;
-happening({down, unavailable}, S) ->
+happening({down, unavailable}, #state{mode = Mode} = S) when Mode =:= cnode; Mode =:= waiting ->
     without_cnode(S);
+happening({down, unavailable}, S) ->
+    %% As before.
+    S;
 happening({down, _}, S) ->
     changed(set_mode(waiting, S));
 happening({event, {roles, Rows}}, #state{self = Self, roles = Roles} = S) ->

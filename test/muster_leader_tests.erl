@@ -626,6 +626,18 @@ topology_monitor_hangs_test_() ->
         [gen_server:stop(P) || P <- [Pid, Monitor]]
     end).
 
+%% However often it is said that there is no C node, the command is the same.
+topology_alone_test_() ->
+    with(none, true, fun() ->
+        Own = node(),
+        Pid = topology([]),
+        ?eventually(muster_topology:get_commander() =:= {ok, Own}),
+        {ok, Own, Token} = muster_topology:get_command(),
+        Pid ! {muster_cnode, down, 0, unavailable},
+        ?assertEqual({ok, Own, Token}, muster_topology:get_command()),
+        gen_server:stop(Pid)
+    end).
+
 topology_stray_test_() ->
     with(none, false, fun() ->
         Pid = topology([]),
