@@ -74,6 +74,7 @@ defmodule Muster.Leader do
   @type peer :: pid() | node() | {atom(), node()}
   @type result(state) :: {:ok, state} | {:error, reason :: term()}
 
+  @doc "The process starts: the group's options, and the module's own state."
   @callback init(arg :: term()) ::
               {:ok, options :: keyword() | map(), state :: term()}
               | {:error, reason :: term()}
