@@ -169,7 +169,7 @@ share_a_set(A, B) ->
     say("An observed-remove set of alpha and bravo, changed on both nodes at the same time:", []),
     say("  ~-10s removes alpha, adds charlie          -> ~s", [short(A), elements(OfA)]),
     say("  ~-10s adds alpha anew, removes bravo       -> ~s", [short(B), elements(OfB)]),
-    say("  each merges what the other sends             -> ~s, the same term on both", [elements(MergedByA)]),
+    say("  each merges what the other sends                -> ~s, the same term on both", [elements(MergedByA)]),
     say("", []).
 
 change(Node, Set, Changes) ->
