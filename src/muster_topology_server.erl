@@ -9,6 +9,10 @@
 
 -include_lib("kernel/include/logger.hrl").
 
+%% So long after the start questions about the commander wait for the first one: an abstention and two elections, by
+%% default, and less than a caller waits.
+-define(FIRST_MS, 2000).
+-define(AGAIN_MS, 50).
 -define(LOG_META, #{domain => [muster]}).
 
 -record(state, {
@@ -29,6 +33,7 @@
     %% Other members' processes, which say whether there is a C node beside them.
     peers :: muster_group_peers:peers(),
     node_watch :: muster_node_watch:watch(),
+    early = muster_topology_early:new() :: muster_topology_early:early(),
     subscribers = muster_subscribers:new() :: muster_subscribers:subscribers()
 }).
 
@@ -65,29 +70,35 @@ handle_continue(introduce, S) ->
     {noreply, S}.
 
 %% @private
-handle_call(get_role, From, #state{self = Self} = S) ->
+handle_call(Request, From, #state{early = Early} = S) ->
+    case muster_topology_early:wait(Request, From, Early) of
+        {waits, New} -> {noreply, S#state{early = New}};
+        no -> call(Request, From, S)
+    end.
+
+call(get_role, From, #state{self = Self} = S) ->
     ask({role_of, Self}, From, S);
-handle_call({role_of, Node}, From, S) ->
+call({role_of, Node}, From, S) ->
     ask({role_of, Node}, From, S);
-handle_call(get_command, From, S) ->
+call(get_command, From, S) ->
     ask(get_command, From, S);
-handle_call(list_nodes, From, S) ->
+call(list_nodes, From, S) ->
     ask(list_nodes, From, S);
-handle_call({promote, self, Role}, From, #state{self = Self} = S) ->
-    handle_call({promote, Self, Role}, From, S);
-handle_call({promote, Node, Role}, From, S) ->
+call({promote, self, Role}, From, #state{self = Self} = S) ->
+    call({promote, Self, Role}, From, S);
+call({promote, Node, Role}, From, S) ->
     case muster_topology_roles:is_role(Role) of
         true -> promote(Node, Role, From, S);
         false -> {reply, {error, {invalid_role, Role}}, S}
     end;
-handle_call({subscribe, Pid}, _From, S) ->
+call({subscribe, Pid}, _From, S) ->
     {reply, ok, subscribed(Pid, S)};
-handle_call({follow, Pid}, _From, #state{roles = Roles} = S) ->
+call({follow, Pid}, _From, #state{roles = Roles} = S) ->
     %% Another member's process: what was told so far, and from now on what is told.
     {reply, {muster_topology_roles:rows(Roles), muster_topology_roles:commander(Roles)}, subscribed(Pid, S)};
-handle_call({unsubscribe, Pid}, _From, S) ->
+call({unsubscribe, Pid}, _From, S) ->
     {reply, ok, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
-handle_call(_, _From, S) ->
+call(_, _From, S) ->
     {reply, {error, unknown_call}, S}.
 
 subscribed(Pid, #state{subscribers = Subscribers} = S) ->
@@ -110,6 +121,10 @@ handle_info({nodeup, Node}, #state{self = nonode@nohost} = S) when Node =:= node
 handle_info({nodeup, Node}, S) when is_atom(Node) ->
     say_hello(Node, S),
     {noreply, S};
+handle_info({again, Request, From}, S) ->
+    {noreply, call_again({Request, From}, S)};
+handle_info(no_longer_early, S) ->
+    {noreply, early(over, S)};
 handle_info({'DOWN', Registry, process, _, _}, #state{registry = Registry} = S) ->
     case muster_group_registry:claim(S#state.key, #{}) of
         {ok, Monitor} -> {noreply, S#state{registry = Monitor}};
@@ -155,6 +170,7 @@ election(Message, #state{group = Group} = S) ->
 enter(#state{self = Self} = S) ->
     case is_alive() andalso Self =:= node() of
         true ->
+            erlang:send_after(?FIRST_MS, self(), no_longer_early),
             S#state{group = muster_election_group:new(S#state.key, start_argument(S))};
         false ->
             say_why(is_alive(), S),
@@ -210,8 +226,12 @@ happening({reply, {ask, Question, From}, {ok, Status}}, S) ->
 happening({reply, {ask, Question, From}, {error, _}}, S) ->
     gen_server:reply(From, from_own(Question, S)),
     S;
-happening({reply, {promote, From}, Result}, S) ->
-    gen_server:reply(From, promoted(Result)),
+happening({reply, {promote, Node, Role, From}, Result}, #state{early = Early} = S) ->
+    _ =
+        case Result =:= {error, unknown_node} andalso muster_topology_early:is_settling(Early) of
+            true -> erlang:send_after(?AGAIN_MS, self(), {again, {promote, Node, Role}, From});
+            false -> gen_server:reply(From, promoted(Result))
+        end,
     S.
 
 from_status(Status, #state{self = Self}) ->
@@ -230,11 +250,11 @@ without_cnode(#state{peers = Peers} = S) ->
     end.
 
 through_member(Pid, S) ->
-    set_mode({through, muster_topology_through:open(Pid)}, S).
+    early(over, set_mode({through, muster_topology_through:open(Pid)}, S)).
 
 alone(#state{table = Table} = S) ->
     Entered = muster_topology_alone:enter(erlang:system_time(millisecond), rand:uniform(1 bsl 59), Table),
-    changed(set_mode(alone, S#state{table = Entered})).
+    early(over, changed(set_mode(alone, S#state{table = Entered}))).
 
 set_mode(Mode, #state{mode = {through, Through}} = S) ->
     muster_topology_through:close(Through),
@@ -243,6 +263,20 @@ set_mode(Mode, S) ->
     S#state{mode = Mode}.
 
 %%% Asking
+
+%% Those who asked at the start, and waited, get their answers.
+early(Next, #state{early = Early} = S) ->
+    {Waited, New} = muster_topology_early:next(Next, Early),
+    lists:foldl(fun call_again/2, S#state{early = New}, Waited).
+
+call_again({Request, From}, S) ->
+    case call(Request, From, S) of
+        {reply, Reply, New} ->
+            gen_server:reply(From, Reply),
+            New;
+        {noreply, New} ->
+            New
+    end.
 
 ask(Question, From, #state{mode = cnode, group = Group} = S) ->
     {noreply, S#state{group = muster_election_group:request({ask, Question, From}, status, #{}, Group)}};
@@ -265,7 +299,7 @@ own(#state{roles = Roles}) ->
 
 promote(Node, Role, From, #state{mode = cnode, group = Group} = S) ->
     Argument = #{node => muster_election_group:name(Node), role => Role},
-    {noreply, S#state{group = muster_election_group:request({promote, From}, promote, Argument, Group)}};
+    {noreply, S#state{group = muster_election_group:request({promote, Node, Role, From}, promote, Argument, Group)}};
 promote(Node, Role, From, #state{mode = {through, Through}} = S) ->
     muster_topology_through:ask({promote, Node, Role}, From, {error, no_commander}, Through),
     {noreply, S};
@@ -377,7 +411,11 @@ told(Roles, #state{roles = Before, options = #{none := None}} = S) ->
     lists:foreach(fun({Node, Role}) -> tell({role_changed, Node, Role}, S) end, Changed),
     lists:foreach(fun(Node) -> tell({role_changed, Node, None}, S) end, Gone),
     _ = Commander =/= same andalso commander_changed(Commander, S),
-    S#state{roles = Roles}.
+    New = S#state{roles = Roles},
+    case muster_topology_roles:commander(Roles) of
+        undefined -> New;
+        _ -> early(settling, New)
+    end.
 
 commander_changed({Old, New}, #state{options = #{none := None, name := Name}} = S) ->
     tell({commander_changed, or_none(Old, None), or_none(New, None)}, S),

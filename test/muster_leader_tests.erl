@@ -559,6 +559,7 @@ topology_through_test_() ->
         Own = node(),
         Pid = topology([]),
         ?eventually(muster_topology:get_commander() =:= {ok, Own}),
+        flush_swarm_events(),
         {Other, Follower} = through_other(Pid),
         ?assertEqual({ok, 'a@h'}, muster_topology:get_commander()),
         ?assertEqual(ok, muster_topology:promote('a@h', relay)),
@@ -603,6 +604,12 @@ other_member(Test) ->
             other_member(Test);
         _ ->
             other_member(Test)
+    end.
+
+flush_swarm_events() ->
+    receive
+        {swarm_event, _} -> flush_swarm_events()
+    after 0 -> ok
     end.
 
 %% The next event that is not about that node's role.
