@@ -66,7 +66,7 @@ static void test_several_at_once(void **state) {
 
 static void test_no_such_host(void **state) {
     (void)state;
-    assert_int_equal(ask(&asked[0], "300.1.2.3.4.."), 0);
+    assert_int_equal(ask(&asked[0], ""), 0);
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(asked[0].calls, 1);
     assert_true(asked[0].status == UV_EAI_NONAME || asked[0].status == UV_EAI_NODATA ||
