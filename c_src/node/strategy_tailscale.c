@@ -204,7 +204,6 @@ static int start_tailscale(struct muster_topology *topology, struct muster_slice
         return MUSTER_E_NOMEM;
     }
     snprintf(t->command, sizeof t->command, "tailscale");
-    t->use_dns_names = 1;
     t->timeout_ms = TIMEOUT_MS;
     int error = read_options(t, &interval_ms, map, problem);
     if (error != 0) {
