@@ -196,20 +196,25 @@ handle_info(watch_nodes, #state{node_monitor = undefined} = S) ->
 handle_info({'DOWN', Monitor, process, _, _}, #state{node_monitor = Monitor} = S) ->
     erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
     {noreply, S#state{node_monitor = undefined}};
-handle_info({'DOWN', Monitor, process, Pid, _}, #state{pins = Pins, streams = Streams, subscribers = Known} = S) ->
-    {noreply, S#state{
+handle_info({'DOWN', Monitor, process, Pid, _} = Message, S) ->
+    #state{pins = Pins, streams = Streams, subscribers = Known} = S,
+    {noreply, answered(Message, S#state{
         pins = maps:remove(Monitor, Pins),
         streams = maps:remove(Monitor, Streams),
         subscribers = forget(Monitor, Pid, Known)
-    }};
+    })};
 handle_info(Message, S) when element(1, Message) =:= muster_overlay ->
     {noreply, refused(unknown, version, S)};
-handle_info(Message, #state{carrier = Carrier} = S) ->
+handle_info(Message, S) ->
+    {noreply, answered(Message, S)}.
+
+%% By the comms manager, whose end is an answer, too.
+answered(Message, #state{carrier = Carrier, peers = Peers} = S) ->
     case muster_overlay_carrier:answered(Message, Carrier) of
         {Id, Bytes, IsSent, Left} ->
-            {noreply, S#state{carrier = Left, peers = muster_overlay_roster:sent(Id, Bytes, IsSent, S#state.peers)}};
+            S#state{carrier = Left, peers = muster_overlay_roster:sent(Id, Bytes, IsSent, Peers)};
         none ->
-            {noreply, S}
+            S
     end.
 
 forget(Monitor, Pid, Subscribers) ->

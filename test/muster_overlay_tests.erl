@@ -459,7 +459,29 @@ in_directory(Test) ->
         file:del_dir_r(Directory)
     end.
 
-%%% Servers over a transport that loses, doubles and delays
+%%% Servers over a comms manager, and over a transport that loses, doubles and delays
+
+%% What was asked of a manager that was not there is no longer waited for.
+a_comms_manager_that_comes_late_test() ->
+    true = register(ov_speaker, self()),
+    {ok, Server} = muster_overlay:start_link([{name, ov_early}, {node_monitor, none}, {comms_manager, ov_comms}]),
+    %% Each is answered by a `resync': its base is not here.
+    Speak = fun() ->
+        Update = {update, make_ref(), 2, 1, {delta, [], [], []}},
+        Server ! {muster_overlay, 1, {ov_speaker, node()}, {update, Update}}
+    end,
+    IsAnswered = fun() ->
+        _ = Speak(),
+        receive
+            {muster_overlay, 1, {ov_early, _}, {resync, _}} -> true
+        after 10 -> false
+        end
+    end,
+    [?assertNot(IsAnswered()) || _ <- lists:seq(1, 40)],
+    {ok, Comms} = muster_comms:start_link([{name, ov_comms}, {receiver, false}]),
+    ?eventually(IsAnswered()),
+    unregister(ov_speaker),
+    [ok = gen_server:stop(Pid) || Pid <- [Server, Comms]].
 
 transport_test_() ->
     {timeout, 120, fun() ->
