@@ -187,6 +187,8 @@ handle_info({swarm_event, _}, S) ->
 handle_info(say_if_alone, S) ->
     say_if_alone(S),
     {noreply, S};
+handle_info({nodeup, Node}, S) when Node =:= node() ->
+    {noreply, named(S)};
 handle_info({nodeup, Node}, S) ->
     {noreply, node_is(true, Node, S)};
 handle_info({nodedown, Node}, S) ->
@@ -576,6 +578,15 @@ patience(Id, #state{name = Name, overlay = Overlay, options = #{sync_interval_ms
 
 is_up(Node, #{send := Send}) ->
     Node =:= node() orelse Send =/= direct orelse lists:member(Node, nodes()).
+
+%% This node has its name only now. Whoever was given under it is this member.
+named(#state{name = Name, options = Options, peers = Peers} = S) ->
+    Named =
+        case Options of
+            #{node_id := nonode@nohost} -> Options#{node_id := node()};
+            #{} -> Options
+        end,
+    S#state{options = Named, peers = muster_overlay_roster:remove({Name, node()}, Peers)}.
 
 node_is(_, _, #state{options = #{send := Send}} = S) when Send =/= direct ->
     S;

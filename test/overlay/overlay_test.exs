@@ -117,6 +117,31 @@ defmodule Muster.Overlay.OverlayTest do
     assert {:ok, %{n: 2}} = overlay(a, :get_entity, [:v])
   end
 
+  test "a node that gets its name later, and then another one, takes part" do
+    a = start_node(named: false)
+    names = for prefix <- ["late", "later"], do: :"#{unique_name(prefix)}@127.0.0.1"
+    start_overlay(a, [{:peers, names} | @quick])
+    overlay(a, :update_entity, [:u, %{n: 0}])
+    b = start_node()
+    start_overlay(b, @quick)
+
+    for name <- names do
+      {:ok, _} = call(a, :net_kernel, :start, [[name, :longnames]])
+      true = call(a, :erlang, :set_cookie, [:muster_test])
+      a = %{a | node: name}
+      connect(a, b)
+      overlay(b, :update_entity, [:v, %{of: name}])
+      await_equal([a, b])
+      # It is no peer of its own.
+      eventually(fn -> overlay(a, :get_overlay_state).peers |> Enum.member?(name) |> Kernel.not() end)
+      overlay(a, :update_entity, [:u, %{of: name}])
+      assert overlay(a, :await_sync) == :ok
+      assert {:ok, %{of: ^name, node: by}} = overlay(b, :get_entity, [:u])
+      assert by == hd(names)
+      :ok = call(a, :net_kernel, :stop, [])
+    end
+  end
+
   test "await_sync returns once the others have acknowledged, and names those that do not" do
     [a, b] = nodes = start_mesh(2, @quick)
     overlay(a, :update_entity, [:u, %{n: 1}])
