@@ -12,12 +12,14 @@
 -include_lib("kernel/include/logger.hrl").
 
 -define(HEADER, <<"muster overlay 1\n">>).
+-define(HEADER_MAX, 32).
 -define(LOG_META, #{domain => [muster]}).
 
-%% The files' common beginning. Several overlays may share a directory.
+%% The files' common beginning, whatever the working directory is later. Several overlays may share a directory.
 -spec base(file:name_all(), atom()) -> {ok, string()} | {error, file:posix() | badarg}.
 base(Directory, Name) ->
-    Base = unicode:characters_to_list(filename:join(Directory, uri_string:quote(atom_to_binary(Name, utf8)))),
+    Path = filename:join(filename:absname(Directory), uri_string:quote(atom_to_binary(Name, utf8))),
+    Base = unicode:characters_to_list(Path),
     case filelib:ensure_dir(Base) of
         ok -> {ok, Base};
         {error, Reason} -> {error, Reason}
@@ -58,11 +60,31 @@ record(Term) ->
     Payload = term_to_binary(Term),
     [<<(byte_size(Payload)):32, (erlang:crc32(Payload)):32>>, Payload].
 
-%% The state that was kept.
+%% The state that was kept. Throws `{newer_version, File}', and changes nothing, where a newer muster has written.
 -spec restore(string()) -> muster_overlay_state:state().
 restore(Base) ->
-    Snapshot = from_snapshot(snapshot(Base)),
-    lists:foldl(fun(N, State) -> from_log(log(Base, N), State) end, Snapshot, logs(Base)).
+    Logs = [log(Base, N) || N <- logs(Base)],
+    lists:foreach(fun check_version/1, [snapshot(Base) | Logs]),
+    lists:foldl(fun from_log/2, from_snapshot(snapshot(Base)), Logs).
+
+check_version(File) ->
+    case re:run(beginning(File), "^muster overlay ([0-9]+)\n", [{capture, all_but_first, list}]) of
+        {match, [Version]} when Version =/= "1" -> throw({newer_version, File});
+        _ -> ok
+    end.
+
+beginning(File) ->
+    case file:open(File, [read, raw, binary]) of
+        {ok, Device} ->
+            Read = file:read(Device, ?HEADER_MAX),
+            ok = file:close(Device),
+            case Read of
+                {ok, Bytes} -> Bytes;
+                _ -> <<>>
+            end;
+        {error, _} ->
+            <<>>
+    end.
 
 from_snapshot(File) ->
     case replay(File, fun piece/2, {unfinished, muster_overlay_state:new()}) of

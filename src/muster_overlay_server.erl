@@ -64,18 +64,11 @@ init(#{name := Name, peers := Peers} = Options) ->
 restored(#state{options = #{data_dir := undefined}} = S) ->
     {ok, S};
 restored(#state{options = #{data_dir := Directory}, name = Name} = S) ->
-    case muster_overlay_files:base(Directory, Name) of
-        {ok, Base} ->
-            Overlay = muster_overlay_files:restore(Base),
-            stored_in(Base, S#state{overlay = Overlay, recent = muster_crdt_recent:new(Overlay)});
+    case muster_overlay_store:open(Directory, Name) of
+        {ok, Overlay, Store} ->
+            {ok, S#state{overlay = Overlay, recent = muster_crdt_recent:new(Overlay), store = Store}};
         {error, Reason} ->
             {error, {data_dir, Directory, Reason}}
-    end.
-
-stored_in(Base, #state{options = #{data_dir := Directory}, overlay = Overlay} = S) ->
-    case muster_overlay_store:open(Base, Overlay) of
-        {ok, Store} -> {ok, S#state{store = Store}};
-        {error, Reason} -> {error, {data_dir, Directory, Reason}}
     end.
 
 scheduled(#state{options = #{sync_interval_ms := Ms}} = S) ->
@@ -268,15 +261,9 @@ flush(#state{store = Store, overlay = Overlay} = S) ->
 
 %% The disk was full, or worse. What was not written is what has changed since the last reading.
 reopened(#state{options = #{data_dir := Directory}, name = Name} = S) ->
-    case muster_overlay_files:base(Directory, Name) of
-        {ok, Base} ->
-            Written = muster_overlay_files:restore(Base),
-            case stored_in(Base, S#state{overlay = Written}) of
-                {ok, #state{store = Store}} -> flush(S#state{store = Store});
-                {error, Reason} -> not_stored(Reason, S)
-            end;
-        {error, Reason} ->
-            not_stored(Reason, S)
+    case muster_overlay_store:open(Directory, Name) of
+        {ok, _Written, Store} -> flush(S#state{store = Store});
+        {error, Reason} -> not_stored(Reason, S)
     end.
 
 not_stored(Reason, S) ->

@@ -27,17 +27,30 @@
 -define(SYNC_BYTES, 1048576).
 -define(LOG_META, #{domain => [muster]}).
 
-%% Starts the writer, linked, with a log of its own. `State' is what the files hold.
--spec open(string(), muster_overlay_state:state()) -> {ok, store()} | {error, file:posix() | badarg}.
-open(Base, State) ->
+%% What the files hold; and the writer is started, linked, with a log of its own.
+-spec open(file:name_all(), Name :: atom()) -> {ok, muster_overlay_state:state(), store()} | {error, Reason} when
+    Reason :: file:posix() | badarg | {newer_version, file:filename()}.
+open(Directory, Name) ->
+    case muster_overlay_files:base(Directory, Name) of
+        {ok, Base} -> open_at(Base, lists:max([0 | muster_overlay_files:logs(Base)]) + 1);
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% Nothing is read where nothing can be written.
+open_at(Base, Number) ->
     Server = self(),
-    Number = lists:max([0 | muster_overlay_files:logs(Base)]) + 1,
-    %% Sees whether one can write there at all.
     case open_log(Base, Number) of
         {ok, Device} ->
             ok = file:close(Device),
-            Writer = spawn_link(fun() -> run(Server, Base, Number) end),
-            {ok, #{writer => Writer, given => State, outstanding => 0, changes => 0}};
+            try muster_overlay_files:restore(Base) of
+                State ->
+                    Writer = spawn_link(fun() -> run(Server, Base, Number) end),
+                    {ok, State, #{writer => Writer, given => State, outstanding => 0, changes => 0}}
+            catch
+                throw:{newer_version, _} = Reason ->
+                    _ = file:delete(muster_overlay_files:log(Base, Number)),
+                    {error, Reason}
+            end;
         {error, Reason} ->
             {error, Reason}
     end.
@@ -104,22 +117,31 @@ close(State, #{writer := Writer} = Store) ->
 
 run(Server, Base, Number) ->
     process_flag(trap_exit, true),
-    {ok, Device} = open_log(Base, Number),
-    ok = file:write(Device, muster_overlay_files:header()),
     loop(
         compacted(#{
             server => Server,
             base => Base,
             number => Number,
-            device => Device,
+            device => opened(open_log(Base, Number)),
             bytes => logs_bytes(Base),
             limit => limit(Base),
             snapshot => none
         })
     ).
 
+%% One that nothing can be written to is not left behind.
 open_log(Base, Number) ->
-    file:open(muster_overlay_files:log(Base, Number), [write, raw, binary]).
+    File = muster_overlay_files:log(Base, Number),
+    case file:write_file(File, muster_overlay_files:header()) of
+        ok ->
+            file:open(File, [append, raw, binary]);
+        {error, Reason} ->
+            _ = file:delete(File),
+            {error, Reason}
+    end.
+
+opened({ok, Device}) -> Device;
+opened({error, Reason}) -> exit({disk, Reason}).
 
 logs_bytes(Base) ->
     lists:sum([filelib:file_size(muster_overlay_files:log(Base, N)) || N <- muster_overlay_files:logs(Base)]).
@@ -131,8 +153,7 @@ limit(Base) ->
 loop(#{server := Server, device := Device, bytes := Bytes, snapshot := Snapshot} = W) ->
     receive
         {append, Delta, When} ->
-            {Written, Records, Compact} = append_all(Delta, When, Device, {0, 0, false}),
-            must(file:datasync(Device)),
+            {Written, Records, Compact} = appended(Delta, When, W),
             Server ! {stored, self(), Records},
             Appended = W#{bytes := Bytes + Written},
             loop(
@@ -144,12 +165,29 @@ loop(#{server := Server, device := Device, bytes := Bytes, snapshot := Snapshot}
         {'DOWN', Monitor, process, _, Reason} when {Monitor, Reason} =:= {Snapshot, normal} ->
             loop(superseded(W));
         {'DOWN', Snapshot, process, _, Reason} ->
-            ?LOG_ERROR("overlay: no snapshot could be written to ~ts: ~tP", [maps:get(base, W), Reason, 8], ?LOG_META),
+            #{base := Base} = W,
+            _ = file:delete(temporary(Base)),
+            ?LOG_ERROR("overlay: no snapshot could be written to ~ts: ~tP", [Base, Reason, 8], ?LOG_META),
             loop(W#{snapshot := none, bytes := 0});
         {'EXIT', Server, _} ->
             ok;
         close ->
             file:close(Device)
+    end.
+
+%% What a full disk leaves half written is taken back: it would only be in the way when there is room again.
+appended(Delta, When, #{device := Device, base := Base, number := Number}) ->
+    {ok, Before} = file:position(Device, eof),
+    try
+        Appended = append_all(Delta, When, Device, {0, 0, false}),
+        must(file:datasync(Device)),
+        Appended
+    catch
+        exit:Reason ->
+            _ = file:position(Device, Before) =:= {ok, Before} andalso file:truncate(Device),
+            _ = Before =:= byte_size(muster_overlay_files:header()) andalso
+                file:delete(muster_overlay_files:log(Base, Number)),
+            exit(Reason)
     end.
 
 %% What waits already is made safe along with it.
@@ -170,8 +208,7 @@ must({error, Reason}) -> exit({disk, Reason}).
 compacted(#{snapshot := none, bytes := Bytes, limit := Limit, base := Base, number := Number} = W) when Bytes > Limit ->
     #{server := Server, device := Device} = W,
     must(file:close(Device)),
-    {ok, Next} = open_log(Base, Number + 1),
-    must(file:write(Next, muster_overlay_files:header())),
+    Next = opened(open_log(Base, Number + 1)),
     {_, Monitor} = spawn_monitor(fun() -> write_snapshot(Server, Base) end),
     W#{device := Next, number := Number + 1, bytes := 0, snapshot := Monitor};
 compacted(W) ->
@@ -182,10 +219,13 @@ superseded(#{base := Base, number := Number} = W) ->
     lists:foreach(fun(N) -> file:delete(muster_overlay_files:log(Base, N)) end, Older),
     W#{snapshot := none, limit := limit(Base)}.
 
+temporary(Base) ->
+    muster_overlay_files:snapshot(Base) ++ ".tmp".
+
 write_snapshot(Server, Base) ->
     {Pin, Paths, Context} = muster_overlay_pin:take(Server),
-    Temporary = muster_overlay_files:snapshot(Base) ++ ".tmp",
-    {ok, Device} = file:open(Temporary, [write, raw, binary]),
+    Temporary = temporary(Base),
+    Device = opened(file:open(Temporary, [write, raw, binary])),
     Write = fun(Data) -> must(file:write(Device, Data)) end,
     Write(muster_overlay_files:header()),
     lists:foreach(

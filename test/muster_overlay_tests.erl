@@ -34,6 +34,7 @@ options_test() ->
             {comms_manager, 1},
             {data_dir, 1},
             {data_dir, ""},
+            {data_dir, <<255>>},
             {send, fun() -> ok end},
             {sync_intervall_ms, 500}
         ]
@@ -445,6 +446,54 @@ nothing_is_cut_off_without_a_copy_test() ->
         ?assertEqual({ok, Torn}, file:read_file(Log)),
         ?assertEqual(State, muster_overlay_files:restore(Base))
     end).
+
+%% A file of a newer muster is nobody's to cut off.
+a_newer_version_test() ->
+    in_directory(fun(Base) ->
+        process_flag(trap_exit, true),
+        Options = [{name, overlay}, {node_monitor, none}, {data_dir, filename:dirname(Base)}],
+        _ = histories_on_disk(Base),
+        Newer = <<"muster overlay 2\n", 1, 2, 3>>,
+        [
+            begin
+                ok = file:write_file(File, Newer),
+                ?assertMatch({error, {data_dir, _, {newer_version, File}}}, muster_overlay:start_link(Options)),
+                ?assertEqual({ok, Newer}, file:read_file(File)),
+                ok = file:delete(File)
+            end
+         || File <- [Base ++ ".snapshot", Base ++ ".log.2"]
+        ],
+        {ok, Files} = file:list_dir(filename:dirname(Base)),
+        ?assertEqual(["overlay.log.1"], Files),
+        %% Not even a digit.
+        ok = file:write_file(Base ++ ".log.2", <<"muster overlay ">>),
+        {ok, Server} = muster_overlay:start_link(Options),
+        #{entities := 5} = muster_overlay:status(Server),
+        ok = gen_server:stop(Server)
+    end).
+
+%% Half a snapshot would take the room that the next one needs.
+a_snapshot_that_fails_leaves_nothing_test() ->
+    in_directory(fun(Base) ->
+        Empty = muster_overlay_state:new(),
+        Data = #{id => 1, big => binary:copy(<<"x">>, 5000000)},
+        {_, Big} = muster_overlay_state:put({entity, 1}, Data, a, Empty),
+        Record = muster_overlay_files:record({delta, muster_crdt_delta:delta(Empty, Big)}),
+        ok = file:write_file(Base ++ ".log.1", [muster_overlay_files:header() | Record]),
+        ok = filelib:ensure_dir(filename:join(Base ++ ".snapshot", "in_the_way")),
+        Temporary = Base ++ ".snapshot.tmp",
+        ok = file:write_file(Temporary, "an older one"),
+        Options = [{name, overlay}, {node_monitor, none}, {data_dir, filename:dirname(Base)}],
+        {ok, Server} = muster_overlay:start_link(Options),
+        ?eventually(not filelib:is_file(Temporary)),
+        {ok, _} = muster_overlay:get_entity(Server, 1),
+        ok = gen_server:stop(Server)
+    end).
+
+%% The working directory may change while a log is written to.
+a_relative_directory_test() ->
+    {ok, Base} = muster_overlay_files:base(".", overlay),
+    ?assertEqual(absolute, filename:pathtype(Base)).
 
 in_directory(Test) ->
     Unique = integer_to_list(erlang:unique_integer([positive])),
