@@ -196,7 +196,7 @@ handle_info({'DOWN', Monitor, process, Pid, _} = Message, S) ->
     {noreply, answered(Message, S#state{
         pins = maps:remove(Monitor, Pins),
         streams = maps:remove(Monitor, Streams),
-        subscribers = forget(Monitor, Pid, Known)
+        subscribers = muster_subscribers:down(Monitor, Pid, Known)
     })};
 handle_info(Message, S) when element(1, Message) =:= muster_overlay ->
     {noreply, refused(unknown, version, S)};
@@ -210,12 +210,6 @@ answered(Message, #state{carrier = Carrier, peers = Peers} = S) ->
             S#state{carrier = Left, peers = muster_overlay_roster:sent(Id, Bytes, IsSent, Peers)};
         none ->
             S
-    end.
-
-forget(Monitor, Pid, Subscribers) ->
-    case Subscribers of
-        #{Pid := Monitor} -> muster_subscribers:remove(Pid, Subscribers);
-        #{} -> Subscribers
     end.
 
 %% @private
