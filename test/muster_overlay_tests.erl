@@ -380,6 +380,12 @@ a_partly_connected_cluster_test() ->
     ),
     ?assertEqual(State, Got).
 
+%% Whoever has left for good is not remembered by what others said of him.
+what_was_said_of_who_has_left_test() ->
+    Told = fun(Others) -> muster_overlay_hearsay:shared(a, {1, 1}, Others, muster_overlay_hearsay:new()) end,
+    ?assertEqual(Told([b]), muster_overlay_hearsay:forget(c, Told([b, c]))),
+    ?assertEqual(muster_overlay_hearsay:new(), muster_overlay_hearsay:forget(a, Told([b, c]))).
+
 put_at(Name, World) -> run({put, Name, entity, 1}, World).
 
 %% Delivers all that is said, except between these.
