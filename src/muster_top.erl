@@ -224,14 +224,14 @@ show(#state{screen = plain, last = Snapshot, problem = none, options = Options} 
 show(#state{screen = plain, node = Node, problem = Reason} = S) ->
     complain(problem({Node, Reason})),
     S;
-show(#state{size = {Columns, Rows}, options = #{unicode := Unicode}} = S) ->
+show(#state{size = {Columns, _} = Size, options = #{unicode := Unicode}} = S) ->
     Head = [{title, title(S)}, {trouble, notice(S)}, {normal, ""}],
     Lines =
         case S#state.last of
             none -> [];
             Snapshot -> muster_top_view:lines(Snapshot, #{columns => Columns, unicode => Unicode})
         end,
-    muster_top_terminal:draw([{Style, string:slice(Text, 0, Columns)} || {Style, Text} <- Head] ++ Lines, Rows),
+    muster_top_terminal:draw([{Style, string:slice(Text, 0, Columns)} || {Style, Text} <- Head] ++ Lines, Size),
     S.
 
 title(#state{node = Node, last = Last, interval = Ms, paused = Paused}) ->
