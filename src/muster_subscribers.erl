@@ -13,10 +13,11 @@ new() ->
 
 %% Monitors the process; the server passes the `DOWN' on to `down/3'. Twice is as good as once.
 -spec add(pid(), subscribers()) -> subscribers().
-add(Pid, Subscribers) when is_map_key(Pid, Subscribers) ->
-    Subscribers;
-add(Pid, Subscribers) ->
-    Subscribers#{Pid => erlang:monitor(process, Pid)}.
+add(Pid, Subscribers) when is_pid(Pid), not is_map_key(Pid, Subscribers) ->
+    Subscribers#{Pid => erlang:monitor(process, Pid)};
+%% Or no process, by a call that no function of ours makes.
+add(_, Subscribers) ->
+    Subscribers.
 
 -spec remove(pid(), subscribers()) -> subscribers().
 remove(Pid, Subscribers) ->

@@ -141,6 +141,8 @@ messages_test_() ->
             {muster_overlay, 2, {ov_hostile, node()}, {update, x}},
             {'$gen_cast', {release, x}},
             {'$gen_cast', x},
+            {'$gen_call', {self(), make_ref()}, {subscribe, "nobody"}},
+            {'$gen_call', {self(), make_ref()}, {subscribe, nobody}},
             {'$gen_call', {self(), make_ref()}, {put, {entity, 1}, no_map}}
         ],
         [Server ! Message || Message <- Odd],
