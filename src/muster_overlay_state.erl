@@ -13,7 +13,7 @@
 -export([new/0, put/4, remove/2, find/2, size/1, decode/1, join/2, merge/2, check/2]).
 -export([is_same/2, digest/1, touched/3, changes/3, apply_to_counts/2, counts/1]).
 -export([missing/2, latest/3, paths/1, piece/2, read/3]).
--export_type([state/0, kind/0, key/0, encoded/0, change/0, counts/0]).
+-export_type([state/0, kind/0, key/0, encoded/0, change/0, counts/0, latest/0]).
 
 -type kind() :: entity | waypoint | annotation.
 -type key() :: {kind(), Id :: term()}.
@@ -22,6 +22,8 @@
 %% A net change of what is read.
 -type change() :: {key(), Before :: encoded() | none, After :: encoded() | none}.
 -type counts() :: #{kind() => non_neg_integer()}.
+%% A state's context, with the entries that somebody lacks, and perhaps others.
+-type latest() :: {muster_causal:context(), [{key(), muster_trie:siblings()}]} | unknown.
 
 %% External terms begin with this; 80 would be compressed ones, which may be far bigger than they look.
 -define(EXTERNAL, 131).
@@ -155,7 +157,7 @@ missing([], _Seen, Sum) ->
     Sum.
 
 %% What who has seen this lacks, if it is not much and still remembered: the entries, and what this state has seen.
--spec latest(muster_causal:counters(), state(), muster_crdt_recent:recent()) -> muster_overlay_load:latest().
+-spec latest(muster_causal:counters(), state(), muster_crdt_recent:recent()) -> latest().
 latest(Seen, #{root := Root, context := Context}, Recent) ->
     Parts = [{Lineage, Above, UpTo} || {_, Lineage, Above, UpTo} <- muster_crdt_delta:intervals(Seen, Context)],
     Few = lists:sum([UpTo - Above || {_, Above, UpTo} <- Parts]) =< ?LATEST,
