@@ -7,6 +7,8 @@
 -export([new/1, send/4, send/3, answered/2]).
 -export_type([carrier/0]).
 
+-include_lib("kernel/include/logger.hrl").
+
 -type id() :: muster_overlay_roster:id().
 -opaque carrier() :: #{
     name := atom(),
@@ -79,8 +81,14 @@ hand_over(Address, Message, #{by := direct}) ->
 hand_over(Address, Message, #{by := {comms, Comms}}) ->
     muster_comms:route(Comms, Address, Message, ?PRIORITY, ?WAIT_MS) =:= ok;
 hand_over(Address, Message, #{by := Send}) ->
-    _ = Send(Address, Message),
-    true.
+    try
+        _ = Send(Address, Message),
+        true
+    catch
+        Class:Reason ->
+            ?LOG_WARNING("overlay: the option send fails: ~tp:~tP", [Class, Reason, 8], #{domain => [muster]}),
+            false
+    end.
 
 %% The node's name may change.
 envelope(Body, #{name := Name}) ->

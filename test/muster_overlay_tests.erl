@@ -601,6 +601,18 @@ a_comms_manager_that_comes_late_test() ->
     unregister(ov_speaker),
     [ok = gen_server:stop(Pid) || Pid <- [Server, Comms]].
 
+a_transport_that_fails_test() ->
+    #{level := Level} = logger:get_primary_config(),
+    ok = logger:set_primary_config(level, none),
+    Fail = fun(_, _) -> exit(noproc) end,
+    Peer = {ov_nowhere, node()},
+    Options = [{name, ov_mute}, {node_monitor, none}, {send, Fail}, {peers, [Peer]}, {sync_interval_ms, 10}],
+    {ok, Server} = muster_overlay:start_link(Options),
+    Lost = fun() -> maps:get(lost_messages, maps:get(Peer, maps:get(peers, muster_overlay:status(Server)))) end,
+    ?eventually(Lost() > 0),
+    logger:set_primary_config(level, Level),
+    ok = gen_server:stop(Server).
+
 transport_test_() ->
     {timeout, 120, fun() ->
         Seed = erlang:phash2({os:timestamp(), os:getpid()}),
