@@ -137,9 +137,9 @@ handle_info({'EXIT', Pid, Reason}, #state{store = Store} = S) ->
         {ok, Failed} -> {noreply, S#state{store = Failed}};
         not_the_writer -> {stop, Reason, S}
     end;
-handle_info({await_sync_timeout, From}, #state{name = Name, peers = Peers, waits = Waits} = S) ->
-    case muster_overlay_waits:expired(From, Waits) of
-        {Version, Others} ->
+handle_info({await_sync_timeout, Id}, #state{name = Name, peers = Peers, waits = Waits} = S) ->
+    case muster_overlay_waits:expired(Id, Waits) of
+        {From, Version, Others} ->
             gen_server:reply(From, {error, {timeout, muster_overlay_roster:behind(Version, Name, Peers)}}),
             {noreply, S#state{waits = Others}};
         nobody ->
@@ -161,8 +161,9 @@ handle_info({nodedown, Node}, S) ->
 handle_info(watch_nodes, S) ->
     {noreply, watch_nodes(S)};
 handle_info({'DOWN', Monitor, process, Pid, _} = Message, S) ->
-    #state{watch = Watch, pins = Pins, streams = Streams, subscribers = Known} = S,
+    #state{watch = Watch, pins = Pins, streams = Streams, waits = Waits, subscribers = Known} = S,
     {noreply, answered(Message, S#state{
+        waits = muster_overlay_waits:gone(Monitor, Waits),
         watch = muster_overlay_watch:lost(Monitor, Watch),
         pins = muster_overlay_pin:released(Monitor, Pins),
         streams = muster_overlay_streams:ended(Monitor, Streams),
