@@ -12,6 +12,8 @@
 -define(LOGS_BYTES, 4194304).
 %% About as many bytes are made safe at one go.
 -define(SYNC_BYTES, 1048576).
+%% Bytes of a log without changes.
+-define(EMPTY, byte_size(muster_overlay_files:header())).
 -define(LOG_META, #{domain => [muster]}).
 
 %% What the files hold; and a writer with a log of its own, for the calling server, from which it reads snapshots. A disk
@@ -19,7 +21,9 @@
 -spec start_link(string()) -> {ok, muster_overlay_state:state(), pid()} | {error, file:posix() | badarg}.
 start_link(Base) ->
     Server = self(),
-    Number = lists:max([0 | muster_overlay_files:logs(Base)]) + 1,
+    %% One that nothing was written to is used again.
+    Used = [N || N <- muster_overlay_files:logs(Base), filelib:file_size(muster_overlay_files:log(Base, N)) > ?EMPTY],
+    Number = lists:max([0 | Used]) + 1,
     case open_log(Base, Number) of
         {ok, Device} ->
             ok = file:close(Device),
@@ -115,8 +119,7 @@ appended(Delta, When, #{device := Device, base := Base, number := Number}) ->
     catch
         exit:Reason ->
             _ = file:position(Device, Before) =:= {ok, Before} andalso file:truncate(Device),
-            _ = Before =:= byte_size(muster_overlay_files:header()) andalso
-                file:delete(muster_overlay_files:log(Base, Number)),
+            _ = Before =:= ?EMPTY andalso file:delete(muster_overlay_files:log(Base, Number)),
             exit(Reason)
     end.
 

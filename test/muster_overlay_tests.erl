@@ -541,6 +541,19 @@ a_newer_version_test() ->
         ok = gen_server:stop(Server)
     end).
 
+starts_without_a_change_leave_one_log_test() ->
+    in_directory(fun(Base) ->
+        Options = [{name, overlay}, {node_monitor, none}, {data_dir, filename:dirname(Base)}],
+        Start = fun() ->
+            {ok, Server} = muster_overlay:start_link(Options),
+            #{entities := 5} = muster_overlay:status(Server),
+            ok = gen_server:stop(Server)
+        end,
+        _ = histories_on_disk(Base),
+        [Start() || _ <- lists:seq(1, 5)],
+        ?assertEqual([1, 2], muster_overlay_files:logs(Base))
+    end).
+
 %% Half a snapshot would take the room that the next one needs.
 a_snapshot_that_fails_leaves_nothing_test() ->
     in_directory(fun(Base) ->
