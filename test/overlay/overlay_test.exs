@@ -133,7 +133,10 @@ defmodule Muster.Overlay.OverlayTest do
       overlay(b, :update_entity, [:v, %{of: name}])
       await_equal([a, b])
       # It is no peer of its own.
-      eventually(fn -> overlay(a, :get_overlay_state).peers |> Enum.member?(name) |> Kernel.not() end)
+      eventually(fn ->
+        overlay(a, :get_overlay_state).peers |> Enum.member?(name) |> Kernel.not()
+      end)
+
       overlay(a, :update_entity, [:u, %{of: name}])
       assert overlay(a, :await_sync) == :ok
       assert {:ok, %{of: ^name, node: by}} = overlay(b, :get_entity, [:u])
@@ -343,6 +346,7 @@ defmodule Muster.Overlay.OverlayTest do
     end
 
     if (reason = Netns.available()) != :ok, do: @tag(skip: elem(reason, 1))
+
     test "a disk that is full is tried again, and nothing is left behind by that", %{tmp_dir: dir} do
       node = start_node(monitor: nil, tmpfs: {dir, "600k"})
       ballast = Path.join(dir, "ballast")
