@@ -8,7 +8,7 @@
 
 -type id() :: Monitor :: reference().
 -type version() :: non_neg_integer().
--opaque waits() :: #{id() => {gen_server:from(), version(), Timer :: reference() | none}}.
+-type waits() :: #{id() => {gen_server:from(), version(), Timer :: reference() | none}}.
 
 -spec new() -> waits().
 new() ->
@@ -33,8 +33,14 @@ add({Pid, _} = From, Version, Timeout, Waits) ->
 -spec reached(fun((version()) -> boolean()), waits()) -> waits().
 reached(Everywhere, Waits) ->
     Done = maps:filter(fun(_, {_, Version, _}) -> Everywhere(Version) end, Waits),
-    maps:foreach(fun(_, {From, _, _}) -> gen_server:reply(From, ok) end, Done),
-    lists:foldl(fun gone/2, Waits, maps:keys(Done)).
+    maps:fold(
+        fun(Id, {From, _, _}, Left) ->
+            gen_server:reply(From, ok),
+            gone(Id, Left)
+        end,
+        Waits,
+        Done
+    ).
 
 %% Whose time is over: who it is, and the version that it waits for, so that it can be told who is behind.
 -spec expired(term(), waits()) -> {gen_server:from(), version(), waits()} | nobody.
