@@ -187,8 +187,8 @@ handle_info({'DOWN', Monitor, process, _, _}, #state{awaits = Awaits} = S) when
     is_map_key(Monitor, Awaits)
 ->
     {noreply, S#state{awaits = muster_peer_waits:gone(Monitor, Awaits)}};
-handle_info({'DOWN', Monitor, process, Pid, _}, S) ->
-    {noreply, S#state{subscribers = muster_subscribers:down(Monitor, Pid, S#state.subscribers)}};
+handle_info({'DOWN', _, process, Pid, _}, S) ->
+    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_info(attach, S) ->
     {noreply, attach(S)};
 handle_info({timeout, Timer, activate}, #state{activation = {_, Timer}} = S) ->

@@ -86,8 +86,8 @@ handle_info({muster_cnode, down, _Generation, Reason}, S) ->
     {noreply, cnode_down(Reason, S)};
 handle_info({'DOWN', Monitor, process, _, _}, #state{cnode = Monitor} = S) ->
     {noreply, attach_later(answer_all(cnode_down(cnode_down, S)))};
-handle_info({'DOWN', Monitor, process, Pid, _}, S) ->
-    {noreply, S#state{subscribers = muster_subscribers:down(Monitor, Pid, S#state.subscribers)}};
+handle_info({'DOWN', _, process, Pid, _}, S) ->
+    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
 handle_info(attach, S) ->
     {noreply, attach(S)};
 handle_info({timeout, Query, answer}, S) ->

@@ -114,10 +114,10 @@ handle_info({'DOWN', Monitor, process, _, _}, #state{node_monitor = Monitor} = S
     {noreply, S#state{node_monitor = undefined}};
 handle_info({'DOWN', _, process, Pid, _}, #state{peers = Peers} = S) when is_map_key(Pid, Peers) ->
     {noreply, peer_gone(Pid, S)};
-handle_info({'DOWN', Monitor, process, Pid, _}, #state{subscribers = Known} = S) when
+handle_info({'DOWN', _, process, Pid, _}, #state{subscribers = Known} = S) when
     is_map_key(Pid, Known)
 ->
-    {noreply, S#state{subscribers = muster_subscribers:down(Monitor, Pid, Known)}};
+    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, Known)}};
 handle_info(watch_nodes, S) ->
     {noreply, watch_nodes(S)};
 handle_info(Message, #state{group = Group} = S) when Group =/= undefined ->
