@@ -26,9 +26,10 @@
     chunks = queue:new() :: queue:queue(muster_overlay_streams:chunk())
 }).
 -opaque intake() :: idle | #intake{}.
-%% What a chunk brought: the net changes with the delta that made them, or word that this was all.
+%% What a chunk brought: word how many entries there will be at most, the net changes with the delta that made them, or
+%% word that this was all.
 -type taken() ::
-    nothing
+    {begun, non_neg_integer()}
     | {part, muster_crdt_delta:delta(), [muster_overlay_state:change()], muster_overlay_replica:replica()}
     | all.
 
@@ -87,8 +88,10 @@ next(Now, #intake{reference = Reference, next = Next, chunks = Chunks} = I) ->
 
 %% Takes in a chunk. Raises where it is malformed.
 -spec take(muster_overlay_streams:chunk(), muster_overlay_replica:replica(), intake()) -> {taken(), intake()}.
-take({begin_load, Theirs}, _Replica, I) ->
-    {nothing, I#intake{theirs = muster_causal:counters(Theirs)}};
+take({begin_load, Theirs}, Replica, I) ->
+    #{context := Ours} = State = muster_overlay_replica:state(Replica),
+    Entries = muster_overlay_state:size(State) + muster_overlay_state:missing(Ours, Theirs),
+    {{begun, Entries}, I#intake{theirs = muster_causal:counters(Theirs)}};
 take({part, _, _} = Part, Replica, #intake{theirs = Theirs} = I) ->
     State = muster_overlay_replica:state(Replica),
     Delta = delta(Part, Theirs, State),

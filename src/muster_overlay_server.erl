@@ -12,16 +12,13 @@
 -define(VERSION, 1).
 -define(SAY_IF_ALONE_MS, 2000).
 -define(LOG_EVERY_MS, 1000).
-%% Words of the heap at least: usually, and during a load, for each entry that is there.
--define(HEAP_WORDS, 233).
--define(LOAD_WORDS, 40).
--define(LOAD_WORDS_MAX, 8388608).
 -define(LOG_META, #{domain => [muster]}).
 
 -record(state, {
     options :: #{atom() => term()},
     name :: atom(),
     replica :: muster_overlay_replica:replica(),
+    heap = muster_overlay_heap:new() :: muster_overlay_heap:heap(),
     peers = muster_overlay_roster:new() :: muster_overlay_roster:roster(),
     carrier :: muster_overlay_carrier:carrier(),
     %% A stream that comes in, and those that go out.
@@ -51,7 +48,7 @@ init(#{name := Name, peers := Peers, data_dir := Directory, node_monitor := Node
                 store = Store,
                 watch = muster_overlay_watch:new(NodeMonitor)
             },
-            {ok, listed(Peers, given, scheduled(S)), {continue, watch_nodes}};
+            {ok, listed(Peers, given, scheduled(sized(S))), {continue, watch_nodes}};
         {error, Reason} ->
             {stop, {data_dir, Directory, Reason}}
     end.
@@ -196,7 +193,11 @@ state(#state{replica = Replica}) ->
 changed({Changes, New}, #state{store = Store, subscribers = Subscribers} = S) ->
     ok = muster_overlay_events:tell(Changes, Subscribers),
     Kept = muster_overlay_store:changed(length(Changes), muster_overlay_replica:state(New), Store),
-    S#state{replica = New, store = Kept}.
+    sized(S#state{replica = New, store = Kept}).
+
+sized(#state{replica = Replica, heap = Heap} = S) ->
+    #{bytes := Bytes} = muster_overlay_replica:counts(Replica),
+    S#state{heap = muster_overlay_heap:holds(muster_overlay_state:size(state(S)), Bytes, Heap)}.
 
 %% What comes by another transport.
 received(From, What, How, #state{replica = Replica} = S) ->
@@ -308,16 +309,12 @@ take_chunk(#state{load = Load, replica = Replica} = S) ->
             end
     end.
 
-taken(nothing, S) ->
-    S;
+taken({begun, Entries}, #state{heap = Heap} = S) ->
+    sized(S#state{heap = muster_overlay_heap:begin_load(Entries, Heap)});
 %% What a stream brought is written as it came.
 taken({part, Delta, Changes, New}, S) ->
-    NewState = muster_overlay_replica:state(New),
-    %% Less often collected, most of the garbage of a load is never copied.
-    Words = min(?LOAD_WORDS_MAX, muster_overlay_state:size(NewState) * ?LOAD_WORDS),
-    process_flag(min_heap_size, max(?HEAP_WORDS, Words)),
     #state{store = Store} = S1 = changed({Changes, New}, S),
-    S1#state{store = muster_overlay_store:append(Delta, state(S), NewState, Store)};
+    S1#state{store = muster_overlay_store:append(Delta, state(S), state(S1), Store)};
 taken(all, #state{load = Load} = S) ->
     {Id, Started} = muster_overlay_intake:started(Load),
     muster_telemetry:execute(
@@ -332,11 +329,10 @@ taken(all, #state{load = Load} = S) ->
     {Said, Ticked} = muster_overlay_talk:tick_peer(Id, moment(S1), Peers),
     say(Said, S1#state{peers = Ticked}).
 
-load_ended(#state{load = Load, peers = Peers} = S) ->
-    process_flag(min_heap_size, ?HEAP_WORDS),
+load_ended(#state{load = Load, peers = Peers, heap = Heap} = S) ->
     {Id, _} = muster_overlay_intake:started(Load),
     Resumed = muster_overlay_talk:resume(Id, moment(S), Peers),
-    S#state{load = muster_overlay_intake:idle(), peers = Resumed}.
+    S#state{load = muster_overlay_intake:idle(), peers = Resumed, heap = muster_overlay_heap:end_load(Heap)}.
 
 %%% Streams that go out
 

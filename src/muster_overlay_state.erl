@@ -21,7 +21,8 @@
 -type state() :: muster_lww_map:lww_map(key(), encoded()).
 %% A net change of what is read.
 -type change() :: {key(), Before :: encoded() | none, After :: encoded() | none}.
--type counts() :: #{kind() => non_neg_integer()}.
+%% How many there are of each kind, and how many bytes of data.
+-type counts() :: #{kind() | bytes => non_neg_integer()}.
 %% A state's context, with the entries that somebody lacks, and perhaps others.
 -type latest() :: {muster_causal:context(), [{key(), muster_trie:siblings()}]} | unknown.
 
@@ -127,18 +128,19 @@ touched(Keys, _, _) ->
 apply_to_counts(Changes, Counts) ->
     lists:foldl(fun count/2, Counts, Changes).
 
-count({{Kind, _}, none, After}, Counts) when After =/= none ->
-    Counts#{Kind := map_get(Kind, Counts) + 1};
-count({{Kind, _}, Before, none}, Counts) when Before =/= none ->
-    Counts#{Kind := map_get(Kind, Counts) - 1};
-count(_, Counts) ->
-    Counts.
+count({{Kind, _}, Before, After}, #{bytes := Bytes} = Counts) ->
+    {{Less, Freed}, {More, Taken}} = {measure(Before), measure(After)},
+    Counts#{Kind := map_get(Kind, Counts) + More - Less, bytes := Bytes + Taken - Freed}.
 
-%% How many of each kind there are; O(n).
+measure(none) -> {0, 0};
+measure(Encoded) -> {1, byte_size(Encoded)}.
+
+%% O(n).
 -spec counts(state()) -> counts().
-counts(#{root := Root}) ->
-    Zero = #{entity => 0, waypoint => 0, annotation => 0},
-    muster_trie:fold(fun({Kind, _}, _, Acc) -> Acc#{Kind := map_get(Kind, Acc) + 1} end, Zero, Root).
+counts(#{root := Root} = State) ->
+    Zero = #{entity => 0, waypoint => 0, annotation => 0, bytes => 0},
+    Count = fun(Key, Siblings, Acc) -> count({Key, none, datum(Siblings, Key, State)}, Acc) end,
+    muster_trie:fold(Count, Zero, Root).
 
 %% How many dots the first context has not seen of the second: at most so many writes are missing.
 -spec missing(muster_causal:context(), muster_causal:context()) -> non_neg_integer().
