@@ -146,7 +146,7 @@ handle_info({'DOWN', Monitor, process, _, _}, #state{awaits = Awaits} = S) when
 handle_info({'DOWN', Monitor, process, Pid, _}, #state{subscribers = Known} = S) when
     map_get(Pid, Known) =:= Monitor
 ->
-    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, Known)}};
+    {noreply, S#state{subscribers = muster_subscribers:down(Monitor, Pid, Known)}};
 handle_info(Message, #state{topologies = Topologies} = S) ->
     case muster_discovery_topologies:handle(Message, Topologies) of
         {Happenings, New} -> {noreply, activated(lists:foldl(fun happening/2, S#state{topologies = New}, Happenings))};

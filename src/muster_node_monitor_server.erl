@@ -90,7 +90,7 @@ handle_info({timeout, Timer, {forget, Node}}, S) ->
 handle_info({'DOWN', Monitor, process, Pid, _}, #state{subscribers = Known} = S) when
     map_get(Pid, Known) =:= Monitor
 ->
-    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, Known)}};
+    {noreply, S#state{subscribers = muster_subscribers:down(Monitor, Pid, Known)}};
 handle_info(Message, #state{registration = Registration} = S) ->
     case muster_cnode_registration:handle(Message, Registration) of
         {Presence, New} -> {noreply, presence(Presence, S#state{registration = New})};

@@ -133,7 +133,7 @@ handle_info({'DOWN', Registry, process, _, _}, #state{registry = Registry} = S) 
 handle_info({'DOWN', Monitor, process, Pid, _}, #state{subscribers = Known} = S) when
     map_get(Pid, Known) =:= Monitor
 ->
-    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, Known)}};
+    {noreply, S#state{subscribers = muster_subscribers:down(Monitor, Pid, Known)}};
 handle_info(Message, #state{peers = Peers} = S) ->
     case muster_group_peers:handle(Message, Peers) of
         {hello, Pid, HasCnode, Ask} when is_boolean(HasCnode) -> {noreply, hello(Pid, HasCnode, Ask, S)};
