@@ -4,6 +4,8 @@
 
 -export([rule/1, is_name/1, is_server/1, to_register/1, in_options/2, where/1]).
 
+-export_type([name/0]).
+
 -type name() :: atom() | {via, module(), term()} | {global, term()}.
 
 %% The rule of an option `name' (see {@link muster_options}).
