@@ -61,9 +61,8 @@
 -define(CHILD(Children, Node), element(tuple_size(Node) + 1 - ?POPCOUNT(Children), Node)).
 -define(LEAF_POSITION(Leaves), (?HEADER - 2 + 3 * ?POPCOUNT(Leaves))).
 -define(ALL_CHILDREN, 16#ffff0000).
-%% See is_key/3: 28 bits of hash, then the mark. The `band' changes nothing, but tells the compiler
-%% that it has small integers before it.
--define(TRACK(Key), ((erlang:phash2(Key) band 16#7ffffff) * 32 + 8)).
+%% See is_key/3: 28 bits of hash, then the mark.
+-define(TRACK(Key), (erlang:phash2(Key) * 32 + 8)).
 -define(TRACK_SHIFT, 28).
 -define(NEXT(Track), ((Track band 16#fffffff) * 16)).
 -define(END_OF_TRACK, 16#80000000).
@@ -95,7 +94,7 @@ is_key(Key, Root) ->
 is_key(Key, Bucket, ?END_OF_TRACK) when is_tuple(Bucket) ->
     is_in_bucket(Key, ?HEADER + 1, Bucket);
 is_key(Key, Node, Track) when element(1, Node) =:= ?ALL_CHILDREN ->
-    is_key(Key, element((Track bsr ?TRACK_SHIFT) + (?HEADER + 1), Node), ?NEXT(Track));
+    is_key(Key, element((Track bsr ?TRACK_SHIFT) + ?HEADER + 1, Node), ?NEXT(Track));
 is_key(Key, Node, Track) when is_integer(element(1, Node)) ->
     Map = element(1, Node),
     Bit = ?BIT(Track bsr ?TRACK_SHIFT),
