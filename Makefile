@@ -17,7 +17,7 @@ endif
 
 # Where the Erlang headers and libei are: script/erlang-paths asks `erl` once, and again when
 # that Erlang has gone (an upgrade). MAKE_RESTARTS keeps a lasting lack from asking for ever.
-ifneq ($(filter-out help deps demo clean clean-native asan valgrind fuzz,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help deps demo test clean clean-native asan valgrind fuzz,$(or $(MAKECMDGOALS),all)),)
 include build/erlang.mk
 ifeq ($(wildcard $(EI_INCLUDE)/ei.h)$(MAKE_RESTARTS),)
 build/erlang.mk: FORCE
@@ -132,9 +132,11 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@script/demo
 
-## test: everything that must hold; ends with how many passed and failed
-test: all
-	@script/test
+## test: install what the tests need, build, run all that must hold, or SUITES="eunit docs"
+test:
+	@sh script/deps || echo "make test: goes on without; what needs them fails or is skipped" >&2
+	@$(MAKE) --no-print-directory all
+	@script/test $(SUITES)
 
 ## bench: measure against baselines in the same run (JSON lines and a table)
 bench: all
