@@ -17,7 +17,7 @@ endif
 
 # Where the Erlang headers and libei are: script/erlang-paths asks `erl` once, and again when
 # that Erlang has gone (an upgrade). MAKE_RESTARTS keeps a lasting lack from asking for ever.
-ifneq ($(filter-out help deps demo clean clean-native asan valgrind fuzz,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help deps demo test clean clean-native asan valgrind fuzz,$(or $(MAKECMDGOALS),all)),)
 include build/erlang.mk
 ifeq ($(wildcard $(EI_INCLUDE)/ei.h)$(MAKE_RESTARTS),)
 build/erlang.mk: FORCE
@@ -129,8 +129,10 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@script/demo
 
-## test: everything that must hold; ends with how many passed and failed
-test: all
+## test: install what is missing, build, run all that must hold; ends with how many passed and failed
+test:
+	@sh script/deps
+	@$(MAKE) --no-print-directory all
 	@script/test
 
 ## bench: measure against baselines in the same run (JSON lines and a table)

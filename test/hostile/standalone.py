@@ -1,0 +1,117 @@
+"""A node by itself in want of what it needs: a reader, descriptors, a name server, an answer."""
+import os
+import shutil
+import subprocess
+import time
+
+import process
+from attacks import Attacks
+from behaviours import EXPECTED, silence
+from process import PATIENCE, VALGRIND, Process, cookie_file, expect
+from rig import dist
+from rig.dist import Acceptor, Closed, connect, node_name
+from rig.etf import atom
+from rig.proc import free_port
+
+attack = Attacks()
+
+HANGING_GETADDRINFO = """
+#include <netdb.h>
+#include <unistd.h>
+int getaddrinfo(const char *n, const char *s, const struct addrinfo *h, struct addrinfo **r) {
+    (void)n, (void)s, (void)h, (void)r;
+    sleep(60);
+    return EAI_AGAIN;
+}
+"""
+
+
+@attack
+def stdout_not_read(world):
+    """stand-alone: a stdout that nobody reads does not stop the node."""
+    node = world.start("so", collect=False)
+    port = expect(lambda: dist.epmd_port_of(world.epmd.port, node.name.split("@")[0]), "published")
+    link = world.dial("sogood", port=port)
+    # Each coming and going is a line; a pipe holds 64 KB.
+    for _ in range(700):
+        world.dial("sox", port=port).close()
+    assert link.call(atom("ping"), 2 * PATIENCE) == "pong"
+    link.close()
+    node.stop()
+
+
+@attack
+def few_descriptors(world):
+    """a node with 40 file descriptors under 100 connections: no spinning, and it recovers."""
+    if VALGRIND:
+        return  # it keeps descriptors of its own
+    node = world.start("fd", descriptors=40)
+    port = node.listen_port()
+    crowd = [connect(port) for _ in range(100)]
+    began = cpu_seconds(node)
+    time.sleep(0.3)
+    spent = cpu_seconds(node) - began
+    assert spent < 0.15, "%.2f s of CPU in 0.3 s" % spent
+    for sock in crowd:
+        sock.close()
+
+    def recovered():
+        try:
+            link = world.dial("afterfd", port=port)
+        except (Closed, OSError):
+            return False
+        pong = link.call(atom("ping"), 1 * PATIENCE) == "pong"
+        link.close()
+        return pong
+    expect(recovered, "a connection afterwards")
+    node.stop()
+
+
+def cpu_seconds(node):
+    with open("/proc/%d/stat" % node.process.pid) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@attack
+def hanging_name_server(world):
+    """a name server that never answers: nothing else waits for it, leaving neither."""
+    library = os.path.join(process.DIRECTORY, "hang.so")
+    built = shutil.which("cc") and subprocess.run(
+        ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library],
+        input=HANGING_GETADDRINFO.encode()).returncode == 0
+    if VALGRIND or not built:
+        return
+    process.ENVIRONMENT["LD_PRELOAD"] = library
+    asan = process.ENVIRONMENT["ASAN_OPTIONS"]
+    process.ENVIRONMENT["ASAN_OPTIONS"] = asan + ":verify_asan_link_order=0"
+    try:
+        node = world.start("dns", *[a for i in range(5) for a in ("--peer", "x@h%d.invalid" % i)])
+    finally:
+        del process.ENVIRONMENT["LD_PRELOAD"]
+        process.ENVIRONMENT["ASAN_OPTIONS"] = asan
+    link = world.dial("dnsgood", port=node.listen_port())
+    assert link.call(atom("ping"), PATIENCE) == "pong"
+    began = time.monotonic()
+    node.stop()
+    assert time.monotonic() - began < 1, "took %.1f s" % (time.monotonic() - began)
+
+
+def ping(name, epmd_port):
+    return Process(["ping", "--timeout", "60000", "--cookie-file", cookie_file(), "--epmd-port", str(epmd_port),
+                    name], stdout=subprocess.DEVNULL)
+
+
+@attack
+def pings_without_an_answer(world):
+    """stand-alone: ping says at once why a node does not answer, and fails."""
+    gone = Acceptor(world.epmd.port, node_name("gone"), silence)
+    gone.server.close()
+    cases = {alive: state for alive, state in EXPECTED.items() if state not in ("connected", "simultaneous")}
+    running = [(ping(node_name(alive), world.epmd.port), state) for alive, state in cases.items()]
+    running += [(ping(node_name("gone"), world.epmd.port), "connection_refused"),
+                (ping(node_name("any"), free_port()), "epmd_unreachable")]
+    for node, state in running:
+        node.ends_with(1, 10)
+        assert ": %s: " % state in node.said(), (state, node.said())
+    gone.close()
