@@ -46,7 +46,8 @@ def durable(home):
     check("join: it becomes a voter, everywhere", joined and new.status()["quorum"] == 3 and
           new.saw(lambda e: e[0] == "voters" and len(e[1]) == 4, 2))
     leader = member_of(everybody, wait_agreed(everybody, 5)[0])
-    def hand_over(): # it may still abstain, then it is refused
+
+    def hand_over():  # it may still abstain, then it is refused
         leader.ask("transfer", node=new.node.encode())
         return wait_for(lambda: (a := agreed(everybody)) and a[0] == new.node and a, 0.4)
     found = wait_for(hand_over, 5)
