@@ -19,7 +19,7 @@ defmodule Mix.Tasks.Compile.MusterNative do
   defp make!(args) do
     program =
       System.find_executable("gmake") || System.find_executable("make") ||
-        Mix.raise("muster: no `make` on the PATH; it builds the native code")
+        Mix.raise("muster: no `make` on the PATH, which builds the native code: install GNU make")
 
     # Under `make all` the outer make's job server is out of reach: the BEAM closes its files.
     env = [{"MAKEFLAGS", nil}, {"MAKELEVEL", nil}]

@@ -169,7 +169,7 @@ share_a_set(A, B) ->
     say("An observed-remove set of alpha and bravo, changed on both nodes at the same time:", []),
     say("  ~-10s removes alpha, adds charlie          -> ~s", [short(A), elements(OfA)]),
     say("  ~-10s adds alpha anew, removes bravo       -> ~s", [short(B), elements(OfB)]),
-    say("  each merges what the other sends             -> ~s, the same term on both", [elements(MergedByA)]),
+    say("  each merges what the other sends                -> ~s, the same term on both", [elements(MergedByA)]),
     say("", []).
 
 change(Node, Set, Changes) ->
@@ -194,11 +194,10 @@ share_state(Writer, Guide, Cluster) ->
     until("all hold the entity and the waypoint", fun() ->
         lists:all(fun(N) -> entity(N) =/= none andalso waypoints(N) =/= [] end, Cluster)
     end),
-    say(
-        "State that all three share, sent every 500 ms: ~s updates an entity, ~s adds a waypoint; "
-        "~b ms later each has both:",
-        [short(Writer), short(Guide), erlang:monotonic_time(millisecond) - Began]
-    ),
+    say("State that all three share, changes being sent every 500 ms: ~s updates an entity, ~s adds a waypoint.", [
+        short(Writer), short(Guide)
+    ]),
+    say("~b ms later each has both:", [erlang:monotonic_time(millisecond) - Began]),
     [say("  ~-10s unit_1: ~s, by ~s; waypoints: ~s", [short(Node) | shared(Node)]) || Node <- Cluster],
     say("", []).
 

@@ -46,7 +46,7 @@ table() ->
         'Elixir.Cluster.Strategy.Kubernetes' => {kubernetes, []},
         'Elixir.Cluster.Strategy.Kubernetes.DNS' => {kubernetes_dns, []},
         'Elixir.Cluster.Strategy.Kubernetes.DNSSRV' => {dns_srv, []},
-        'Elixir.Raxol.Swarm.Strategy.Tailscale' => {tailscale, [Poll]}
+        'Elixir.Raxol.Swarm.Strategy.Tailscale' => {tailscale, [Poll, {tailscale_cli, command}]}
     }.
 
 %% @doc One topology of the list. `foreign': it needs libcluster itself.

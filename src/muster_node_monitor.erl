@@ -32,6 +32,9 @@
 
 -export_type([status/0, health/0, option/0, options/0, server/0]).
 
+%% In the place of a default that follows from other options.
+-define(BY_INTERVAL, 0).
+
 -type status() :: healthy | suspect | down.
 
 -type health() :: #{
@@ -62,9 +65,10 @@
     | {forget_after_ms, pos_integer() | infinity}
     | {name, atom() | {via, module(), term()} | {global, term()}}.
 %% `ping_interval_ms' (default 1000): shorter gives finer RTTs, longer costs less.
-%% `suspect_after_ms' (default 5000, 10..86400000): silence that turns a node suspect; below two
-%% ping intervals a single lost answer does. `down_after_ms' (default 30000, up to 86400000):
-%% silence that turns it down; must be more than `suspect_after_ms'. `forget_after_ms' (default
+%% `suspect_after_ms' (default 5000, or three ping intervals if that is more; up to 86400000): silence
+%% that turns a node suspect; must be more than `ping_interval_ms'. Below two ping intervals a single
+%% lost answer does. `down_after_ms' (default 30000, or twice `suspect_after_ms' if that is more; up to
+%% 86400000): silence that turns it down; must be more than `suspect_after_ms'. `forget_after_ms' (default
 %% 3600000, 1..4294967295, or `infinity'): a node that left the BEAM's cluster is dropped from the
 %% list after that long.
 
@@ -171,19 +175,32 @@ check(Options, DefaultName) ->
     Span = {1, 86400000},
     Table = #{
         ping_interval_ms => muster_options:integer(1000, {10, 3600000}, "milliseconds"),
-        suspect_after_ms => muster_options:integer(5000, Span, "milliseconds"),
-        down_after_ms => muster_options:integer(30000, Span, "milliseconds"),
+        suspect_after_ms => muster_options:integer(?BY_INTERVAL, Span, "milliseconds"),
+        down_after_ms => muster_options:integer(?BY_INTERVAL, Span, "milliseconds"),
         forget_after_ms =>
             {3600000, fun is_forget_after/1,
                 <<"an integer from 1 to 4294967295 (milliseconds) or infinity">>},
         name => muster_server_name:rule(DefaultName)
     },
     case muster_options:check(Options, Table) of
-        {ok, #{suspect_after_ms := Suspect, down_after_ms := Down}} when Down =< Suspect ->
-            {error, {invalid_option, down_after_ms, Down, <<"more than suspect_after_ms">>}};
-        Checked ->
-            Checked
+        {ok, Checked} -> check_order(with_thresholds(Checked));
+        {error, Invalid} -> {error, Invalid}
     end.
+
+%% A node that is asked rarely is silent for long without fault.
+with_thresholds(#{ping_interval_ms := Ping, suspect_after_ms := Suspect0, down_after_ms := Down0} = Checked) ->
+    Suspect = given(Suspect0, max(5000, 3 * Ping)),
+    Checked#{suspect_after_ms := Suspect, down_after_ms := given(Down0, max(30000, 2 * Suspect))}.
+
+given(?BY_INTERVAL, Default) -> Default;
+given(Given, _) -> Given.
+
+check_order(#{ping_interval_ms := Ping, suspect_after_ms := Suspect}) when Suspect =< Ping ->
+    {error, {invalid_option, suspect_after_ms, Suspect, <<"more than ping_interval_ms">>}};
+check_order(#{suspect_after_ms := Suspect, down_after_ms := Down}) when Down =< Suspect ->
+    {error, {invalid_option, down_after_ms, Down, <<"more than suspect_after_ms">>}};
+check_order(Checked) ->
+    {ok, Checked}.
 
 is_forget_after(infinity) -> true;
 is_forget_after(Ms) -> is_integer(Ms) andalso Ms >= 1 andalso Ms =< 4294967295.

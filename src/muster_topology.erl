@@ -145,7 +145,8 @@ get_commander() ->
     get_commander(?MODULE).
 
 %% @doc The commander. On the commander's own node the lease is looked at, so it is the commander
-%% at that moment; elsewhere the one that was last heard.
+%% at that moment; elsewhere the one that was last heard. Right after the start it waits for the
+%% first one, as does {@link promote/3}, for at most 2 s.
 -spec get_commander(server()) -> {ok, node()} | {error, no_commander}.
 get_commander(Server) ->
     case get_command(Server) of
@@ -191,7 +192,8 @@ node_count(Server) ->
 promote(Node, Role) ->
     promote(?MODULE, Node, Role).
 
-%% @doc Gives a member a role, by any member; `ok' once a majority knows of it. A node promoted to
+%% @doc Gives a member a role, by any member; `ok' once a majority knows of it. Within 2 s of the start it also waits
+%% for a node that is no member yet. A node promoted to
 %% `commander' takes the command, and keeps it, however old others are, while it lives; with any
 %% other role the commander gives its command away.
 -spec promote(server(), node(), role()) -> ok | {error, error()}.

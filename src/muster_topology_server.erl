@@ -11,6 +11,10 @@
 
 -define(VERSION, 1).
 -define(SUBSCRIBE_MS, 1000).
+%% So long after the start questions about the commander wait for the first one: an abstention and two elections, by
+%% default, and less than a caller waits.
+-define(FIRST_MS, 2000).
+-define(AGAIN_MS, 50).
 -define(ROLES, [commander, wingmate, observer, relay]).
 -define(LOG_META, #{domain => [muster]}).
 
@@ -36,6 +40,9 @@
     %% Other members' processes.
     peers = #{} :: #{pid() => {reference(), HasCnode :: boolean()}},
     node_monitor :: reference() | undefined,
+    %% The time right after the start: who asked before there was a commander; then `settling', as its table may yet
+    %% lack others that have just started.
+    early = [] :: [{Request :: term(), gen_server:from()}] | settling | over,
     subscribers = muster_subscribers:new() :: muster_subscribers:subscribers()
 }).
 
@@ -63,6 +70,10 @@ handle_continue(introduce, S) ->
     {noreply, watch_nodes(S)}.
 
 %% @private
+handle_call(Request, From, #state{early = Early} = S) when
+    is_list(Early), Request =:= get_command; is_list(Early), element(1, Request) =:= promote
+->
+    {noreply, S#state{early = [{Request, From} | Early]}};
 handle_call(get_role, From, #state{self = Self} = S) ->
     ask({role_of, Self}, From, S);
 handle_call({role_of, Node}, From, S) ->
@@ -120,6 +131,10 @@ handle_info({'DOWN', _, process, Pid, _}, #state{subscribers = Known} = S) when
     {noreply, S#state{subscribers = muster_subscribers:remove(Pid, Known)}};
 handle_info(watch_nodes, S) ->
     {noreply, watch_nodes(S)};
+handle_info({again, Request, From}, S) ->
+    {noreply, ask_again({Request, From}, S)};
+handle_info(no_longer_early, S) ->
+    {noreply, not_early(over, S)};
 handle_info(Message, #state{group = Group} = S) when Group =/= undefined ->
     case muster_election_group:handle(Message, Group) of
         {Happenings, New} ->
@@ -136,6 +151,7 @@ handle_info(_, S) ->
 enter(#state{self = Self} = S) ->
     case is_alive() andalso Self =:= node() of
         true ->
+            erlang:send_after(?FIRST_MS, self(), no_longer_early),
             S#state{group = muster_election_group:new(S#state.key, start_argument(S))};
         false ->
             say_why(is_alive(), S),
@@ -199,15 +215,18 @@ happening({reply, {ask, What, From}, Result}, S) ->
         end,
     gen_server:reply(From, from_cnode(What, Result, S1)),
     S1;
-happening({reply, {promote, From}, {ok, _}}, S) ->
+happening({reply, {promote, _, _, From}, {ok, _}}, S) ->
     gen_server:reply(From, ok),
     S;
-happening({reply, {promote, From}, {error, Reason}}, S) when
+happening({reply, {promote, Node, Role, From}, {error, unknown_node}}, #state{early = settling} = S) ->
+    erlang:send_after(?AGAIN_MS, self(), {again, {promote, Node, Role}, From}),
+    S;
+happening({reply, {promote, _, _, From}, {error, Reason}}, S) when
     Reason =:= cnode_down; Reason =:= unavailable
 ->
     gen_server:reply(From, {error, no_commander}),
     S;
-happening({reply, {promote, From}, {error, Reason}}, S) ->
+happening({reply, {promote, _, _, From}, {error, Reason}}, S) ->
     gen_server:reply(From, {error, Reason}),
     S;
 happening({reply, _, _}, S) ->
@@ -240,6 +259,23 @@ without_cnode(#state{peers = Peers} = S) ->
     end.
 
 %%% Asking
+
+%% Those who asked at the start get their answers.
+not_early(Now, #state{early = Early} = S) when is_list(Early) ->
+    lists:foldr(fun ask_again/2, S#state{early = Now}, Early);
+not_early(over, S) ->
+    S#state{early = over};
+not_early(settling, S) ->
+    S.
+
+ask_again({Request, From}, S) ->
+    case handle_call(Request, From, S) of
+        {reply, Reply, New} ->
+            gen_server:reply(From, Reply),
+            New;
+        {noreply, New} ->
+            New
+    end.
 
 ask(What, From, #state{mode = cnode, group = Group} = S) ->
     muster_election_group:request({ask, What, From}, status, #{}, Group),
@@ -275,7 +311,7 @@ answer(get_command, _, Commander, Token) ->
 
 alone(S) ->
     Term = max(element(1, S#state.token) + 1, erlang:system_time(millisecond)),
-    changed(S#state{mode = alone, token = {Term, rand:uniform(1 bsl 59)}}).
+    not_early(over, changed(S#state{mode = alone, token = {Term, rand:uniform(1 bsl 59)}})).
 
 %% The table as this server has it. While the C node is away, the rows that were last seen.
 own(#state{mode = alone, table = Table} = S) ->
@@ -335,7 +371,7 @@ changed(S) ->
 
 promote(Node, Role, From, #state{mode = cnode, group = Group} = S) ->
     Argument = #{node => muster_election_group:name(Node), role => Role},
-    muster_election_group:request({promote, From}, promote, Argument, Group),
+    muster_election_group:request({promote, Node, Role, From}, promote, Argument, Group),
     {noreply, S};
 promote(Node, Role, From, #state{mode = {through, Via}} = S) ->
     forward({promote, Node, Role}, From, Via, S),
@@ -456,7 +492,7 @@ through(Pid, S) ->
     Server = self(),
     _ = spawn(fun() -> gen_server:call(Pid, {subscribe, Server}) end),
     _ = gen_server:cast(Pid, {node_joined, node()}),
-    S#state{mode = {through, node(Pid)}}.
+    not_early(over, S#state{mode = {through, node(Pid)}}).
 
 peer_gone(Pid, #state{peers = Peers, guests = Guests, mode = Mode} = S) ->
     Node = node(Pid),
@@ -502,7 +538,11 @@ told(Roles, Commander, #state{roles = Before, commander = Old} = S) ->
                 #{topology => Name, from => Old, to => Commander}
             )
     end,
-    S#state{roles = Roles, commander = Commander}.
+    New = S#state{roles = Roles, commander = Commander},
+    case Commander of
+        undefined -> New;
+        _ -> not_early(settling, New)
+    end.
 
 or_none(undefined, None) -> None;
 or_none(Node, _) -> Node.

@@ -65,7 +65,10 @@ defmodule Raxol.Swarm.DiscoveryTest do
     start(name: :another)
     assert Discovery.snapshot(:another) == []
     assert {:down, _} = Discovery.health(:another)
-    assert %{known_peers: 0, last_sync_time: :undefined} = Discovery.health_info(:another)
+
+    assert %{known_peers: 0, last_sync_time: nil, last_error: nil} =
+             Discovery.health_info(:another)
+
     assert %{syncs: 0, connects: 0} = Discovery.metrics(:another)
     assert Discovery.drain(:another) == :ok
     assert Discovery.resume(:another) == :ok

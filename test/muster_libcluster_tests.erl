@@ -70,10 +70,10 @@ table() ->
             }},
         {'Elixir.Raxol.Swarm.Strategy.Tailscale',
             [{node_basename, <<"raxol">>}, {tag_filter, <<"tag:raxol">>}, {use_dns_names, false},
-                {poll_interval, 5000}],
+                {poll_interval, 5000}, {tailscale_cli, <<"/usr/bin/tailscale">>}],
             tailscale, #{
                 node_basename => <<"raxol">>, tag_filter => <<"tag:raxol">>, use_dns_names => false,
-                poll_interval => 5000
+                poll_interval => 5000, command => <<"/usr/bin/tailscale">>
             }}
     ].
 

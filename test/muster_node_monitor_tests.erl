@@ -158,11 +158,31 @@ options_test_() ->
         ?_assertMatch({error, {invalid_option, Name, Value, <<_/binary>>}}, ?M:start_link([{Name, Value}]))
      || {Name, Value} <- [
             {ping_interval_ms, 0}, {ping_interval_ms, 9}, {ping_interval_ms, 3600001},
-            {ping_interval_ms, 1.5}, {suspect_after_ms, 0}, {suspect_after_ms, infinity},
+            {ping_interval_ms, 1.5}, {suspect_after_ms, 0}, {suspect_after_ms, 1000}, {suspect_after_ms, infinity},
             {down_after_ms, 5000}, {down_after_ms, 86400001}, {forget_after_ms, 0},
             {forget_after_ms, never}, {name, "text"}, {name, undefined}, {name, nil}, {nonsense, 1}
         ]
     ].
+
+%% Whoever is asked rarely is not suspect for that.
+thresholds_test_() ->
+    [
+        {setup, fun() -> start_cnode(#{}), start_monitor(Options) end, fun stop/1, fun(_) ->
+            {timeout, 30, fun() ->
+                ?eventually([maps:with(maps:keys(Expected), Arg) || Arg <- started()] =:= [Expected])
+            end}
+        end}
+     || {Options, Expected} <- [
+            {[], #{ping_interval_ms => 1000, suspect_after_ms => 5000, down_after_ms => 30000}},
+            {[{ping_interval_ms, 10000}], #{suspect_after_ms => 30000, down_after_ms => 60000}},
+            {[{suspect_after_ms, 40000}], #{suspect_after_ms => 40000, down_after_ms => 80000}},
+            {[{ping_interval_ms, 3600000}], #{suspect_after_ms => 10800000, down_after_ms => 21600000}}
+        ]
+    ].
+
+started() ->
+    {ok, Seen} = muster_cnode:call(fake, seen, 0),
+    [Arg || {monitor, start, Arg} <- Seen].
 
 child_spec_test() ->
     ?assertMatch(#{id := muster_node_monitor, start := {?M, start_link, [[]]}}, ?M:child_spec([])),

@@ -208,7 +208,6 @@ static int start_tailscale(struct muster_topology *topology, struct muster_slice
         snprintf(problem->text, sizeof problem->text, "out of memory");
         return MUSTER_E_NOMEM;
     }
-    t->use_dns_names = 1;
     t->timeout_ms = TIMEOUT_MS;
     int error = read_options(t, &interval_ms, map, problem);
     if (error != 0) {

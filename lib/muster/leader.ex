@@ -74,6 +74,7 @@ defmodule Muster.Leader do
   @type peer :: pid() | node() | {atom(), node()}
   @type result(state) :: {:ok, state} | {:error, reason :: term()}
 
+  @doc "The process starts: the group's options, and the module's own state."
   @callback init(arg :: term()) ::
               {:ok, options :: keyword() | map(), state :: term()}
               | {:error, reason :: term()}
@@ -193,12 +194,7 @@ defmodule Muster.Leader do
 
   @doc "The leader's process as last heard of, or `nil`."
   @spec leader(server()) :: leader()
-  def leader(server) do
-    case :muster_leader.leader(server) do
-      :undefined -> nil
-      pid -> pid
-    end
-  end
+  def leader(server), do: Muster.Faces.or_nil(:muster_leader.leader(server))
 
   @doc "The term; 0 before the first one."
   @spec term(server()) :: non_neg_integer()
@@ -270,5 +266,8 @@ defmodule Muster.Leader do
   `c:handle_inspect/2` makes of the items.
   """
   @spec inspect(server(), [term()]) :: map()
-  def inspect(server, items \\ []), do: :muster_leader.inspect(server, items)
+  def inspect(server, items \\ []) do
+    %{leader: leader, leader_node: node} = inspection = :muster_leader.inspect(server, items)
+    %{inspection | leader: Muster.Faces.or_nil(leader), leader_node: Muster.Faces.or_nil(node)}
+  end
 end

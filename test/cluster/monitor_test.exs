@@ -141,10 +141,14 @@ defmodule Muster.Cluster.MonitorTest do
     a = start_node(monitor: @quick)
     slow = [name: :slow, ping_interval_ms: 1_000, suspect_after_ms: 30_000, down_after_ms: 60_000]
     {:ok, slow_pid} = start_in(a, :muster_node_monitor, :start_link, [slow])
+    rare = [name: :rare, ping_interval_ms: 60_000]
+    {:ok, _} = start_in(a, :muster_node_monitor, :start_link, [rare])
     b = start_node(muster: false)
     connect(a, b)
     await_health(a, b, status: :healthy, connection: :connected)
-    eventually(fn -> match?({:ok, %{connection: :connected}}, health(a, b, :slow)) end)
+
+    for monitor <- [:slow, :rare],
+        do: eventually(fn -> match?({:ok, %{connection: :connected}}, health(a, b, monitor)) end)
 
     signal(b.os_pid, :stop)
     await_health(a, b, status: :suspect)

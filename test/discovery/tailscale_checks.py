@@ -44,13 +44,13 @@ def tailscale_checks(cluster, directory):
             {"Online": True, "Tags": ["tag:raxol"]}, {"DNSName": "d.ts.net."},
             {"Online": True, "DNSName": "e.ts.net.", "Tags": None, "TailscaleIPs": None}]
     shows(*good)
-    node.start("ts", "tailscale", options)
+    node.start("ts", "tailscale", dict(options, use_dns_names=True))
     check("tailscale: the BEAM on a machine that is online is found and proven", found(node, "ts"))
     check("tailscale: machines online, missing fields tolerated",
           node.listed("ts") == {BEAM, "x@b.ts.net", "x@e.ts.net"}, node.listed("ts"))
-    node.start("tag", "tailscale", dict(options, tag_filter="tag:raxol", use_dns_names=False))
-    check("tailscale: a tag, and addresses", wait_for(lambda: node.listed("tag") == {BEAM}),
-          node.listed("tag"))
+    node.start("tag", "tailscale", dict(options, tag_filter="tag:raxol"))
+    check("tailscale: a tag, and addresses, the default",
+          wait_for(lambda: node.listed("tag") == {BEAM}), node.listed("tag"))
     node.stop("tag")
     shows(good[0], machine("n.ts.net.", "100.64.0.9"))
     check("tailscale: machines come and go",

@@ -65,7 +65,8 @@ defmodule Muster.Election.FacesTest do
     assert Muster.Leader.leader(Scheduler) == nil
     assert Muster.Leader.token(Scheduler) == {:error, :not_leader}
     assert Muster.Leader.transfer(Scheduler, :n2@h) == {:error, :not_leader}
-    assert %{reason: reason, missing: 2, quorum: 2} = Muster.Leader.inspect(Scheduler)
+    inspection = Muster.Leader.inspect(Scheduler)
+    assert %{reason: reason, missing: 2, quorum: 2, leader: nil, leader_node: nil} = inspection
     assert reason =~ "no name"
     assert Muster.Leader.call(Scheduler, :state).leaders == []
   end

@@ -17,6 +17,16 @@ defmodule Muster.Election.TopologyTest do
     assert term > 0
   end
 
+  test "who asks right after the start waits for the first commander, but not for ever" do
+    [a, b] = for _ <- 1..2, do: start_node(monitor: nil)
+    eventually(fn -> match?({:ok, _}, call(a, :muster, :info, [])) end)
+    start_topology(a)
+    assert topology(a, :get_commander) == {:ok, a.node}
+    start_topology(b, quorum_size: 2)
+    assert topology(b, :promote, [b.node, :relay]) == {:error, :no_commander}
+    assert topology(b, :get_commander) == {:error, :no_commander}
+  end
+
   test "three nodes give the same answers; promotion; the commander's end" do
     nodes = start_mesh(3)
     for node <- nodes, do: start_topology(node, quorum_size: 2)

@@ -240,6 +240,13 @@ guides() ->
     Functions = lists:append([Names || {_, Names} <- Ran]),
     [] = [start_app, watch, show, start, in_kubernetes, command, scheduler, share, talk, merged] -- Functions.
 
+%% The README's program waits for a peer.
+run_guide(documents@readme_1) ->
+    with_nodes(2, fun([A, B]) ->
+        {ok, {started, _, _}} = call(B, ?MODULE, keep, [spec_examples, start_app, []]),
+        nil = call(A, ?MODULE, keep, [documents@readme_1, main, []]),
+        [main]
+    end);
 run_guide(Module) ->
     with_nodes(1, fun([A]) ->
         Exports = lists:keysort(1, Module:module_info(exports)),

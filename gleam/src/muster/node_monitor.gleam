@@ -22,9 +22,11 @@ pub type Option {
   Name(String)
   /// 10 to 3600000, default 1000. Shorter gives finer figures, longer costs less.
   PingIntervalMs(Int)
-  /// Silence that turns a node suspect, default 5000.
+  /// Silence that turns a node suspect, more than `PingIntervalMs`. Default 5000,
+  /// or three intervals if that is more.
   SuspectAfterMs(Int)
-  /// Silence that turns it down, default 30000; more than `SuspectAfterMs`.
+  /// Silence that turns it down, more than `SuspectAfterMs`. Default 30000, or
+  /// twice that if it is more.
   DownAfterMs(Int)
   /// A node that left is dropped from the list after that long, default 3600000.
   ForgetAfterMs(Int)

@@ -178,11 +178,14 @@ defmodule Raxol.Swarm.Discovery do
   @doc "Health with the time of the last sync, the last error, and how many peers there are."
   @spec health_info(server()) :: %{
           status: health(),
-          last_sync_time: integer() | :undefined,
-          last_error: String.t() | :undefined,
+          last_sync_time: integer() | nil,
+          last_error: String.t() | nil,
           known_peers: non_neg_integer()
         }
-  def health_info(server \\ __MODULE__), do: :muster_discovery.health_info(server)
+  def health_info(server \\ __MODULE__) do
+    %{last_sync_time: time, last_error: error} = info = :muster_discovery.health_info(server)
+    %{info | last_sync_time: Muster.Faces.or_nil(time), last_error: Muster.Faces.or_nil(error)}
+  end
 
   @doc "Counters since the start."
   @spec metrics(server()) :: %{atom() => non_neg_integer()}

@@ -87,10 +87,11 @@ defmodule Raxol.Swarm.NodeMonitor do
 
     * `:ping_interval_ms` - how often each node is pinged, 10 to 3,600,000 ms, default 1,000.
       Shorter gives finer round-trip times, longer costs less.
-    * `:suspect_after_ms` - silence that turns a node `:suspect`, 1 to 86,400,000 ms, default
-      5,000. Below two ping intervals a single lost answer does.
+    * `:suspect_after_ms` - silence that turns a node `:suspect`, more than `:ping_interval_ms`, at
+      most 86,400,000 ms, default 5,000, or three ping intervals if that is more. Below two ping
+      intervals a single lost answer does.
     * `:down_after_ms` - silence that turns it `:down`, more than `:suspect_after_ms`, at most
-      86,400,000 ms, default 30,000.
+      86,400,000 ms, default 30,000, or twice `:suspect_after_ms` if that is more.
     * `:forget_after_ms` - a node that left the cluster is dropped from the list after that long,
       1 to 4,294,967,295 ms or `:infinity`, default 3,600,000.
     * `:name` - an atom, `{:via, module, term}` or `{:global, term}`; default

@@ -113,6 +113,8 @@ defmodule Raxol.Swarm.Topology do
   @doc """
   The commander.
 
+  Right after the start it waits for the first one, as does `promote/3`, for at most 2 s.
+
   ## Examples
 
       iex> {:ok, _} = Raxol.Swarm.Topology.start_link(name: :trio, node_id: :self@host, quorum_size: 3)

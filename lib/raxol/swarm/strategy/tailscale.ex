@@ -15,7 +15,8 @@ defmodule Raxol.Swarm.Strategy.Tailscale do
 
     * `:node_basename` - the nodes' name before the `@`; required.
     * `:tag_filter` - only nodes with this ACL tag; default all.
-    * `:use_dns_names` - MagicDNS names (default `true`) or IP addresses.
+    * `:use_dns_names` - MagicDNS names instead of IP addresses, default `false`. All nodes of a
+      cluster need the same: it says what they are called.
     * `:poll_interval` - ms between polls, default 5,000.
     * `:command` - the program, by name or path, default `"tailscale"`.
     * `:timeout` - ms after which a silent command is ended.
