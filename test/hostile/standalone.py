@@ -1,6 +1,7 @@
 """A node by itself in want of what it needs: a reader, descriptors, a name server, an answer."""
 import os
 import shutil
+import socket
 import subprocess
 import time
 
@@ -106,7 +107,7 @@ def ping(name, epmd_port):
 def pings_without_an_answer(world):
     """stand-alone: ping says at once why a node does not answer, and fails."""
     gone = Acceptor(world.epmd.port, node_name("gone"), silence)
-    gone.server.close()
+    gone.server.shutdown(socket.SHUT_RDWR)  # a close would leave the accept under way
     cases = {alive: state for alive, state in EXPECTED.items() if state not in ("connected", "simultaneous")}
     running = [(ping(node_name(alive), world.epmd.port), state) for alive, state in cases.items()]
     running += [(ping(node_name("gone"), world.epmd.port), "connection_refused"),

@@ -30,7 +30,10 @@ class Framed:
     def _read(self, out):
         try:
             while len(header := out.read(4)) == 4:
-                self.take(etf.decode(out.read(struct.unpack(">I", header)[0])))
+                size = struct.unpack(">I", header)[0]
+                if len(frame := out.read(size)) < size:
+                    break  # killed in the midst of it
+                self.take(etf.decode(frame))
         finally:
             with self.changed:
                 self.ended = True
