@@ -2,7 +2,7 @@
 %% What subscribers are told of net changes.
 -module(muster_overlay_events).
 
--export([events/1]).
+-export([tell/2, events/1]).
 -export_type([event/0]).
 
 -type event() ::
@@ -12,6 +12,13 @@
     | {waypoint_removed, Id :: term()}
     | {annotation_added, Id :: term(), Data :: map()}
     | {annotation_removed, Id :: term()}.
+
+-spec tell([muster_overlay_state:change()], muster_subscribers:subscribers()) -> ok.
+tell(_Changes, Subscribers) when map_size(Subscribers) =:= 0 ->
+    ok;
+tell(Changes, Subscribers) ->
+    Tell = fun(Event) -> muster_subscribers:tell({overlay_event, Event}, Subscribers) end,
+    lists:foreach(Tell, events(Changes)).
 
 -spec events([muster_overlay_state:change()]) -> [event()].
 events(Changes) ->

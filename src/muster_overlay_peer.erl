@@ -1,15 +1,15 @@
 %% @private
-%% One peer, as an overlay sees it: what it is known to have, the session with it, and what is to be
-%% said to it next. Pure: time comes in, messages go out.
+%% One peer, as an overlay sees it: the sessions with it, the updates between the two, and what a message of the one
+%% kind means for the other. Pure: time comes in, messages go out.
 %%
 %% A peer of which it is not known what it has is asked by a session of digests; from then on it gets
 %% deltas on top of what it last acknowledged. What is too much for one message is offered, and
-%% streamed if the peer wants it (see muster_overlay_load): the peer chooses from whom, so that it
+%% streamed if the peer wants it (see muster_overlay_streams): the peer chooses from whom, so that it
 %% is not told everything by everybody. docs/overlay.md lists the messages.
 -module(muster_overlay_peer).
 
--export([new/3]).
--export([tick/4, is_to_share/1, share/4, handle/4, acknowledged/1, has_sent/2, resume/2, reconnected/2, forget_base/1]).
+-export([new/3, resume/2, reconnected/2, forget_base/1]).
+-export([tick/4, is_to_share/1, share/4, handle/4, acknowledged/1, has_sent/2]).
 -export([is_talking/2, is_asking/2, is_acknowledged/2, is_based/1]).
 -export_type([peer/0, body/0, outcome/0]).
 
@@ -26,33 +26,13 @@
     | {reply, muster_crdt_sync:reply(), mark(), [muster_crdt_channel:acknowledgement()]}
     | {offer, Context :: muster_causal:context()}
     | {busy, Id :: term()}.
--type peer() :: #{
-    outbox := muster_crdt_channel:outbox(),
-    %% Whether the peer has acknowledged anything; if not, there is nothing to build a delta on.
-    based := boolean(),
-    %% Whether it must first say that it still has it, after it was away.
-    confirmed := boolean(),
-    inbox := muster_crdt_channel:inbox(),
-    %% The states sent, by their versions here, and the latest that was acknowledged.
-    sent := [{Sequence :: pos_integer(), Version :: non_neg_integer()}],
-    acknowledged := integer(),
-    %% The update of which the peer is still to be told who else has it: since when, and whether some were named.
-    to_share := none | {Sequence :: pos_integer(), Version :: non_neg_integer(), ms(), Named :: boolean()},
-    %% Since when an update waits for an answer, and when the last one was sent.
-    waiting := ms() | none,
-    sent_at := ms() | none,
-    session := none | {muster_crdt_sync:session(), mark(), SentAt :: ms(), Tries :: non_neg_integer()},
-    next_session := ms(),
-    %% Since when reconnections have put off the next session.
-    put_off := ms() | none,
-    ended := ms(),
-    %% From one session to the next.
-    interval := pos_integer(),
-    failures := non_neg_integer(),
-    answering := none | {Id :: term(), muster_crdt_sync:peer_session(), mark()},
-    %% The last message of a session that was started there, has found a difference and goes on.
-    answered_at := ms() | none
-}.
+-record(peer, {
+    updates = muster_overlay_updates:new() :: muster_overlay_updates:updates(),
+    sessions :: muster_overlay_sessions:sessions()
+}).
+-opaque peer() :: #peer{}.
+%% `Busy' says that a stream or another session brings what this peer would, so that this is no time for a session
+%% with it.
 -type here() :: {state(), Version :: non_neg_integer(), muster_crdt_recent:recent(), Busy :: boolean()}.
 %% What came of a message: bodies to be sent, whether keys may have changed (which ones, the states tell),
 %% and whether to ask the peer for a stream.
@@ -64,118 +44,62 @@
     load => true
 }.
 
-%% A delta of more dots than this, or a bigger message, is streamed instead.
--define(BULK, 1000).
--define(BULK_BYTES, 262144).
 %% Where more dots than this are missing, finding them by hashes takes more bytes than what is streamed besides them.
 -define(FEW, 20).
-%% What a peer has by others' updates moves no base here: one that is further behind than that is sent an update.
--define(STALE, 200).
-%% As many as the channel remembers.
--define(SENT, 8).
--define(TRIES, 5).
--define(RETRY_MAX_MS, 5000).
-%% A link that comes and goes puts off a session that is due for no longer.
--define(PUT_OFF_MS, 15000).
-%% A session that is silent for so long keeps nobody else waiting.
--define(TALKING_MS, 1000).
-%% An update that waits for its answer for so long is repeated less and less often.
--define(PATIENCE_MS, 2000).
 
 %% The first session is due at once on one side, and a little later on the other.
 -spec new(ms(), FirstSession :: ms(), Interval :: pos_integer()) -> peer().
 new(Now, FirstSession, Interval) ->
-    #{
-        outbox => new_outbox(),
-        based => false,
-        confirmed => true,
-        inbox => muster_crdt_channel:inbox(),
-        sent => [],
-        acknowledged => -1,
-        to_share => none,
-        waiting => none,
-        sent_at => none,
-        session => none,
-        next_session => FirstSession,
-        put_off => none,
-        ended => Now,
-        interval => Interval,
-        failures => 0,
-        answering => none,
-        answered_at => none
-    }.
-
-new_outbox() ->
-    muster_crdt_channel:outbox(make_ref(), muster_overlay_state:new()).
+    #peer{sessions = muster_overlay_sessions:new(Now, FirstSession, Interval)}.
 
 %% The peer is there, or there again: no use in waiting.
 -spec resume(ms(), peer()) -> peer().
-resume(Now, Peer) ->
-    Peer#{session := none, next_session := Now, failures := 0, waiting := none, sent_at := none}.
+resume(Now, #peer{updates = U, sessions = S}) ->
+    #peer{updates = muster_overlay_updates:resume(U), sessions = muster_overlay_sessions:resume(Now, S)}.
 
 %% The peer is connected again. If it is known what it has, updates do, once it says that it has not lost
 %% that.
 -spec reconnected(ms(), peer()) -> peer().
-reconnected(Now, #{based := true, next_session := Next, put_off := PutOff} = Peer) ->
-    Since =
-        case PutOff of
-            none -> Now;
-            _ -> PutOff
-        end,
-    Later = min(Now + ?RETRY_MAX_MS, Since + ?PUT_OFF_MS),
-    (resume(Now, Peer))#{next_session := max(Next, Later), put_off := Since, confirmed := false};
-reconnected(Now, Peer) ->
-    resume(Now, Peer).
-
-%% Whether a session with the peer has found a difference and is under way; so that what two peers would
-%% bring is brought by one.
--spec is_talking(ms(), peer()) -> boolean().
-is_talking(Now, #{answered_at := AnsweredAt} = Peer) ->
-    is_asking(Now, Peer) orelse (AnsweredAt =/= none andalso Now - AnsweredAt < ?TALKING_MS).
-
-%% The same, of a session that was started here.
--spec is_asking(ms(), peer()) -> boolean().
-is_asking(Now, #{session := {Session, _, SentAt, _}}) ->
-    element(1, muster_crdt_sync:pending(Session)) =/= begin_sync andalso Now - SentAt < ?TALKING_MS;
-is_asking(_, _) ->
-    false.
+reconnected(Now, #peer{updates = U, sessions = S} = Peer) ->
+    case muster_overlay_updates:is_based(U) of
+        true ->
+            Resumed = muster_overlay_updates:doubt(muster_overlay_updates:resume(U)),
+            Peer#peer{updates = Resumed, sessions = muster_overlay_sessions:put_off(Now, S)};
+        false ->
+            resume(Now, Peer)
+    end.
 
 %% A peer that is away for long: its base is not kept for it any more.
 -spec forget_base(peer()) -> peer().
-forget_base(Peer) ->
-    Peer#{
-        outbox := new_outbox(),
-        based := false,
-        confirmed := true,
-        sent := [],
-        acknowledged := -1,
-        to_share := none,
-        session := none,
-        answering := none,
-        waiting := none
-    }.
+forget_base(#peer{updates = U, sessions = S}) ->
+    #peer{updates = muster_overlay_updates:forget(U), sessions = muster_overlay_sessions:give_up(S)}.
+
+%% Whether a session with the peer has found a difference and is under way.
+-spec is_talking(ms(), peer()) -> boolean().
+is_talking(Now, #peer{sessions = S}) ->
+    muster_overlay_sessions:is_talking(Now, S).
+
+%% The same, of a session that was started here.
+-spec is_asking(ms(), peer()) -> boolean().
+is_asking(Now, #peer{sessions = S}) ->
+    muster_overlay_sessions:is_asking(Now, S).
 
 -spec is_acknowledged(Version :: non_neg_integer(), peer()) -> boolean().
-is_acknowledged(Version, #{acknowledged := Acknowledged}) ->
-    Acknowledged >= Version.
+is_acknowledged(Version, Peer) ->
+    acknowledged(Peer) >= Version.
 
 -spec acknowledged(peer()) -> integer().
-acknowledged(#{acknowledged := Acknowledged}) ->
-    Acknowledged.
+acknowledged(#peer{updates = U}) ->
+    muster_overlay_updates:acknowledged(U).
 
 %% Whether the peer has sent updates up to that mark in this life, and they are here.
 -spec has_sent(muster_crdt_channel:mark(), peer()) -> boolean().
-has_sent({Incarnation, Sequence}, #{inbox := Inbox}) when is_integer(Sequence) ->
-    case Inbox of
-        #{Incarnation := Last} -> Sequence =< Last;
-        #{} -> false
-    end;
-has_sent(_, _) ->
-    false.
+has_sent({_, Sequence} = Mark, #peer{updates = U}) ->
+    is_integer(Sequence) andalso muster_overlay_updates:has(Mark, U).
 
 -spec is_based(peer()) -> boolean().
-is_based(#{based := Based}) ->
-    Based.
+is_based(#peer{updates = U}) ->
+    muster_overlay_updates:is_based(U).
 
 %%% Each sync interval
 
@@ -184,141 +108,42 @@ is_based(#{based := Based}) ->
 when
     Sync :: pos_integer().
 tick({State, Version, Reach}, Now, Sync, Peer) ->
-    {FromSession, Peer1} = tick_session({State, Version}, Now, Sync, Peer),
-    {FromUpdates, Peer2} = tick_heard({State, Version}, Reach, Now, Sync, Peer1),
-    {FromSession ++ FromUpdates, Peer2}.
+    {FromSession, #peer{updates = U} = Peer1} = tick_session({State, Version}, Now, Sync, Peer),
+    {FromUpdates, Ticked} = muster_overlay_updates:tick({State, Version}, Reach, Now, Sync, U),
+    {FromSession ++ FromUpdates, Peer1#peer{updates = Ticked}}.
 
-tick_session(_, Now, Sync, #{session := {Session, Mark, SentAt, Tries}} = Peer) ->
-    Overdue = Now - SentAt >= max(500, 2 * Sync),
-    if
-        not Overdue ->
-            {[], Peer};
-        Tries >= ?TRIES ->
-            {[], failed(Now, Peer)};
-        true ->
-            {[{sync, muster_crdt_sync:pending(Session), Mark}], Peer#{session := {Session, Mark, Now, Tries + 1}}}
-    end;
-tick_session({State, Version}, Now, Sync, Peer) ->
-    case is_session_due(Now, Sync, Peer) of
-        true ->
-            {Mark, Marked} = mark(State, Version, Peer),
-            {Message, Session} = muster_crdt_sync:start(make_ref(), State),
-            {[{sync, Message, Mark}], Marked#{session := {Session, Mark, Now, 0}}};
-        false ->
-            {[], Peer}
-    end.
-
-%% Should the last acknowledgement of a session have been lost, there is another one.
-is_session_due(Now, _Sync, #{next_session := Next}) when Now >= Next -> true;
-is_session_due(Now, Sync, #{based := false, failures := 0, ended := Ended}) -> Now - Ended >= max(1000, 2 * Sync);
-is_session_due(_, _, _) -> false.
-
-%% Ends a session without success; the next one waits longer.
-failed(Now, #{failures := Failures} = Peer) ->
-    Wait = min(?RETRY_MAX_MS, 100 bsl min(Failures, 6)),
-    Peer#{session := none, failures := Failures + 1, next_session := Now + Wait}.
-
-mark(State, Version, #{outbox := Outbox, sent := Sent} = Peer) ->
-    {{_, Sequence} = Mark, Marked} = muster_crdt_channel:sent(State, Outbox),
-    {Mark, Peer#{outbox := Marked, sent := note(Sequence, Version, Sent)}}.
-
-note(Sequence, Version, [{Sequence, _} | Earlier]) -> [{Sequence, Version} | Earlier];
-note(Sequence, Version, Sent) -> lists:sublist([{Sequence, Version} | Sent], ?SENT).
-
-%% What the peer has, or will have, from others is not sent.
-tick_heard({State, Version}, {Known, When}, Now, Sync, #{based := true, outbox := #{base := {_, Base}}} = Peer) ->
-    #{acknowledged := Acknowledged} = Peer,
-    case Acknowledged < Version andalso is_beyond(?STALE, Base, State) of
-        true -> tick_updates({State, Version}, Now, Sync, Peer);
-        false when Known < Version, When =:= held -> {[], Peer#{acknowledged := max(Known, Acknowledged)}};
-        false -> tick_updates({State, Version}, Now, Sync, Peer#{acknowledged := max(Known, Acknowledged)})
-    end;
-tick_heard(Current, _, Now, Sync, Peer) ->
-    tick_updates(Current, Now, Sync, Peer).
-
-tick_updates({_, Version}, _Now, _Sync, #{acknowledged := Version} = Peer) ->
-    {[], Peer#{waiting := none}};
-tick_updates({State, Version}, Now, Sync, #{based := true, outbox := #{base := {_, Base}}} = Peer) ->
-    case is_due(Now, Sync, Peer) andalso Peer of
-        false ->
-            {[], Peer};
-        #{confirmed := false, outbox := #{base := {Sequence, _}}} ->
-            {Mark, Marked} = mark(State, Version, Peer),
-            {[{has, Sequence, Mark, muster_crdt_sync:digest(State)}], waits(Now, Marked)};
-        _ ->
-            case is_beyond(?BULK, Base, State) of
-                true -> {[offer(State)], waits(Now, Peer)};
-                false -> update(State, Version, Now, Peer)
-            end
-    end;
-tick_updates(_, _, _, Peer) ->
-    {[], Peer}.
-
-update(State, Version, Now, #{outbox := Outbox, sent := Sent} = Peer) ->
-    case muster_crdt_channel:send(State, Outbox) of
-        none ->
-            {[], Peer#{acknowledged := Version, waiting := none}};
-        {{update, _, Sequence, _, Delta} = Update, Sending} ->
-            Body =
-                case erlang:external_size(Delta) > ?BULK_BYTES of
-                    true -> offer(State);
-                    false -> {update, Update}
-                end,
-            {[Body], waits(Now, Peer#{outbox := Sending, sent := note(Sequence, Version, Sent)})}
+tick_session({State, Version}, Now, Sync, #peer{updates = U, sessions = S} = Peer) ->
+    case muster_overlay_sessions:tick(Now, Sync, muster_overlay_updates:is_based(U), S) of
+        {nothing, Ticked} ->
+            {[], Peer#peer{sessions = Ticked}};
+        {{again, Message, Mark}, Ticked} ->
+            {[{sync, Message, Mark}], Peer#peer{sessions = Ticked}};
+        {due, Ticked} ->
+            {Mark, Marked} = muster_overlay_updates:mark(State, Version, U),
+            {Message, Started} = muster_overlay_sessions:start(State, Mark, Now, Ticked),
+            {[{sync, Message, Mark}], #peer{updates = Marked, sessions = Started}}
     end.
 
 -spec is_to_share(peer()) -> boolean().
-is_to_share(#{to_share := ToShare}) ->
-    ToShare =/= none.
+is_to_share(#peer{updates = U}) ->
+    muster_overlay_updates:is_to_share(U).
 
-%% Tells the peer who of the others has what it has acknowledged: once all have, and before that once, after one
-%% and a half intervals. For so long it waits, too, where another update is under way, to tell of that with it.
+%% Tells the peer who of the others has what it has acknowledged.
 -spec share([{Id :: term(), peer()}], ms(), Sync :: pos_integer(), peer()) -> {[body()], peer()}.
-share(_Others, _Now, _Sync, #{to_share := none} = Peer) ->
-    {[], Peer};
-share([], _Now, _Sync, Peer) ->
-    {[], Peer#{to_share := none}};
-share(Others, Now, Sync, #{to_share := {Sequence, Version, Since, IsNamed}, outbox := Outbox} = Peer) ->
-    #{waiting := Waiting} = Peer,
-    #{incarnation := Incarnation} = Outbox,
-    Have = [Id || {Id, Other} <- Others, is_acknowledged(Version, Other)],
-    Body = {shared, Incarnation, Sequence, Have},
-    IsOld = 2 * (Now - Since) >= 3 * Sync,
-    if
-        length(Have) =:= length(Others), IsOld orelse Waiting =:= none -> {[Body], Peer#{to_share := none}};
-        IsOld, not IsNamed -> {[Body], Peer#{to_share := {Sequence, Version, Since, true}}};
-        true -> {[], Peer}
-    end.
-
-waits(Now, #{waiting := none} = Peer) -> Peer#{waiting := Now, sent_at := Now};
-waits(Now, Peer) -> Peer#{sent_at := Now}.
-
-is_due(_Now, _Sync, #{waiting := none}) ->
-    true;
-is_due(Now, _Sync, #{waiting := Since}) when Now - Since < ?PATIENCE_MS ->
-    true;
-is_due(Now, Sync, #{waiting := Since, sent_at := SentAt}) ->
-    Now - SentAt >= max(Sync, min(?RETRY_MAX_MS, (Now - Since) div 2)).
-
-%% Whether the difference is more than a delta should hold, without making one: dots that are new,
-%% and those that died, of which there are at most so many.
-is_beyond(Limit, #{context := Old} = Base, #{context := New} = State) ->
-    Ahead = muster_overlay_state:missing(Old, New),
-    2 * Ahead + muster_overlay_state:size(Base) - muster_overlay_state:size(State) > 2 * Limit.
-
-offer(#{context := Context}) ->
-    {offer, Context}.
+share(Others, Now, Sync, #peer{updates = U} = Peer) ->
+    Acknowledged = [{Id, acknowledged(Other)} || {Id, Other} <- Others],
+    {Bodies, Shared} = muster_overlay_updates:share(Acknowledged, Now, Sync, U),
+    {Bodies, Peer#peer{updates = Shared}}.
 
 %%% A message from the peer
 
-%% `Busy' says that a stream or another session brings what this peer would, so that this is no time
-%% for a session with it.
 -spec handle(body(), here(), ms(), peer()) -> {outcome(), peer()}.
-handle({update, {update, Incarnation, _, _, _} = Update}, {State, _, Recent, _}, _Now, #{inbox := Inbox} = Peer) ->
-    case muster_crdt_channel:deliver(Update, State, Inbox, Recent) of
-        {ok, Acknowledgement, Joined, NewInbox, NewRecent} ->
+handle({update, {update, Incarnation, _, _, _} = Update}, {State, _, Recent, _}, _Now, Peer) ->
+    #peer{updates = U, sessions = S} = Peer,
+    case muster_overlay_updates:deliver(Update, State, Recent, U) of
+        {ok, Acknowledgement, Joined, NewRecent, Delivered} ->
             Outcome = #{send => [{acknowledge, Acknowledgement}], state => Joined, keys => all, recent => NewRecent},
-            {Outcome, heard(Update, Peer#{inbox := NewInbox, answered_at := none}, Inbox)};
+            {Outcome, #peer{updates = Delivered, sessions = muster_overlay_sessions:set_answering(none, S)}};
         resync ->
             {nothing([{resync, Incarnation}], State), Peer}
     end;
@@ -330,168 +155,120 @@ handle({has, Base, {_, Sequence} = Mark, Digest}, {State, _, _, Busy}, Now, Peer
         _ when Busy -> {nothing([], State), Peer};
         _ -> has(Base, Mark, State, Now, Peer)
     end;
-handle({acknowledge, Acknowledgement}, {State, _, _, _}, Now, Peer) ->
-    {nothing([], State), to_share(Now, Peer, acknowledged(Acknowledgement, Peer))};
-handle({resync, Incarnation}, {State, _, _, _}, Now, #{outbox := #{incarnation := Incarnation}} = Peer) ->
-    {nothing([], State), (forget_base(Peer))#{next_session := Now}};
-handle({resync, _}, {State, _, _, _}, _Now, Peer) ->
-    {nothing([], State), Peer};
+handle({acknowledge, Acknowledgement}, {State, _, _, _}, Now, #peer{updates = U} = Peer) ->
+    {nothing([], State), Peer#peer{updates = muster_overlay_updates:acknowledge(Acknowledgement, Now, U)}};
+handle({resync, Incarnation}, {State, _, _, _}, Now, #peer{updates = U} = Peer) ->
+    case muster_overlay_updates:is_from(Incarnation, U) of
+        true -> {nothing([], State), session_is_due(Now, forget_base(Peer))};
+        false -> {nothing([], State), Peer}
+    end;
 handle({offer, Theirs}, {#{context := Ours} = State, _, _, Loading}, Now, Peer) ->
     case not Loading andalso muster_overlay_state:missing(Ours, Theirs) > 0 of
-        true -> {load(State), Peer#{session := none}};
+        true -> load(State, Peer);
         %% Nothing new: what there is are removals, which a session finds.
-        false -> {nothing([], State), Peer#{next_session := Now}}
+        false -> {nothing([], State), session_is_due(Now, Peer)}
     end;
-handle({busy, Id}, {State, _, _, _}, Now, #{session := {#{id := Id}, _, _, _}} = Peer) ->
-    {nothing([], State), failed(Now, Peer)};
-handle({busy, _}, {State, _, _, _}, _Now, Peer) ->
-    {nothing([], State), Peer};
+handle({busy, Id}, {State, _, _, _}, Now, Peer) ->
+    case is_asked(Id, Peer) of
+        true -> {nothing([], State), session_failed(Now, Peer)};
+        false -> {nothing([], State), Peer}
+    end;
 handle({sync, Message, _}, {State, _, _, true}, _Now, Peer) ->
     {nothing([{busy, element(2, Message)}], State), Peer};
 handle({sync, Message, Mark}, {State, Version, _, false}, Now, Peer) ->
     answer(Message, Mark, State, Version, Now, Peer);
-handle({reply, {differ, Id, _, _}, _, _}, {State, _, _, true}, Now, #{session := {#{id := Id}, _, _, _}} = Peer) ->
-    {nothing([], State), failed(Now, Peer)};
-handle({reply, Reply, Mark, Acknowledgements}, {State, _, _, _}, Now, Peer) ->
-    Acked = lists:foldl(fun acknowledged/2, Peer, Acknowledgements),
-    reply(Reply, Mark, State, Now, Acked).
+handle({reply, Reply, Mark, Acknowledgements}, {State, _, _, Busy}, Now, #peer{updates = U} = Peer) ->
+    IsDifference = element(1, Reply) =:= differ andalso is_asked(element(2, Reply), Peer),
+    Acknowledged = lists:foldl(fun muster_overlay_updates:acknowledge/2, U, Acknowledgements),
+    case IsDifference of
+        true when Busy -> {nothing([], State), session_failed(Now, Peer)};
+        true -> differ(Reply, Mark, State, Now, Peer#peer{updates = Acknowledged});
+        false -> proceed(Reply, Mark, State, Now, Peer#peer{updates = Acknowledged})
+    end.
 
 %% What the peer would say came from another already.
-has_all(Mark, State, #{inbox := Inbox} = Peer) ->
-    {Acknowledgement, NewInbox} = muster_crdt_channel:received(Mark, Inbox),
-    {nothing([{acknowledge, Acknowledgement}], State), Peer#{inbox := NewInbox}}.
+has_all(Mark, State, Peer) ->
+    {Acknowledgement, Received} = received(Mark, Peer),
+    {nothing([{acknowledge, Acknowledgement}], State), Received}.
 
 %% Its update is on the way then: others need not say the same meanwhile.
-has(Base, {Incarnation, _}, State, Now, #{inbox := Inbox} = Peer) ->
-    case Inbox of
-        #{Incarnation := Last} when Last >= Base ->
-            {nothing([{acknowledge, {acknowledge, Incarnation, Base}}], State), Peer#{answered_at := Now}};
-        #{} ->
+has(Base, {Incarnation, _}, State, Now, #peer{updates = U, sessions = S} = Peer) ->
+    case muster_overlay_updates:has({Incarnation, Base}, U) of
+        true ->
+            Answering = Peer#peer{sessions = muster_overlay_sessions:set_answering(Now, S)},
+            {nothing([{acknowledge, {acknowledge, Incarnation, Base}}], State), Answering};
+        false ->
             {nothing([{resync, Incarnation}], State), Peer}
     end.
 
-%% What it says is not said back to it: not of the first update in a life of the peer's, which may have
-%% lost since what it had acknowledged in the last one.
-heard({update, Incarnation, _, _, Delta}, #{outbox := Outbox} = Peer, Before) when is_map_key(Incarnation, Before) ->
-    Peer#{outbox := muster_crdt_channel:heard(Delta, Outbox)};
-heard(_, Peer, _) ->
-    Peer.
+received(Mark, #peer{updates = U} = Peer) ->
+    {Acknowledgement, Received} = muster_overlay_updates:received(Mark, U),
+    {Acknowledgement, Peer#peer{updates = Received}}.
 
 nothing(Bodies, State) ->
     #{send => Bodies, state => State, keys => none}.
 
-load(State) ->
-    (nothing([], State))#{load => true}.
+with(none, Bodies, State) ->
+    nothing(Bodies, State);
+with(Theirs, Bodies, State) ->
+    #{send => Bodies, state => muster_lww_map:merge(State, Theirs), keys => all}.
 
-%% An update that was acknowledged is news for the others.
-to_share(Now, #{sent := Sent, acknowledged := Before}, #{outbox := #{base := {Base, _}}} = Peer) ->
-    case lists:keyfind(Base, 1, Sent) of
-        {_, Version} when Version > Before -> Peer#{to_share := {Base, Version, since(Now, Peer), false}};
-        _ -> Peer
-    end.
+load(State, #peer{sessions = S} = Peer) ->
+    {(nothing([], State))#{load => true}, Peer#peer{sessions = muster_overlay_sessions:drop(S)}}.
 
-since(_, #{to_share := {_, _, Since, false}}) -> Since;
-since(Now, _) -> Now.
+session_is_due(When, #peer{sessions = S} = Peer) ->
+    Peer#peer{sessions = muster_overlay_sessions:set_due(When, S)}.
 
-acknowledged({acknowledge, _, Sequence} = Acknowledgement, Peer) ->
-    #{outbox := Outbox, sent := Sent, acknowledged := Before} = Peer,
-    case muster_crdt_channel:acknowledge(Acknowledgement, Outbox) of
-        Outbox ->
-            Peer#{confirmed := is_of(Acknowledgement, Outbox) orelse maps:get(confirmed, Peer)};
-        #{base := {Sequence, _}} = Based ->
-            {_, Version} = lists:keyfind(Sequence, 1, Sent),
-            Later = [Entry || {S, _} = Entry <- Sent, S > Sequence],
-            Known = Peer#{outbox := Based, based := true, confirmed := true, sent := Later},
-            Known#{acknowledged := max(Version, Before), waiting := none}
-    end.
+session_failed(Now, #peer{sessions = S} = Peer) ->
+    Peer#peer{sessions = muster_overlay_sessions:failed(Now, S)}.
 
-is_of({acknowledge, Incarnation, Sequence}, #{incarnation := Incarnation, base := {Base, _}}) -> Sequence =:= Base;
-is_of(_, _) -> false.
+is_asked(Id, #peer{sessions = S}) ->
+    muster_overlay_sessions:is_asked(Id, S).
 
 %%% Sessions
 
-%% The peer's side.
-answer(Message, Mark, State, Version, Now, #{answering := Answering} = Peer) ->
-    Id = element(2, Message),
-    case {Answering, element(1, Message)} of
-        {{Id, Session, OwnMark}, _} ->
-            answer_in(Session, Message, {Mark, OwnMark}, State, Now, Peer);
-        {_, begin_sync} ->
-            {OwnMark, Marked} = mark(State, Version, Peer),
-            answer_in(muster_crdt_sync:accept(State), Message, {Mark, OwnMark}, State, Now, Marked);
-        _ ->
-            {nothing([{reply, {unknown, Id}, none, []}], State), Peer}
-    end.
-
-answer_in(Session, Message, {Mark, OwnMark}, State, Now, #{inbox := Inbox} = Peer) ->
-    Keep = fun(Answering, P) -> P#{answering := {element(2, Message), Answering, OwnMark}} end,
-    case muster_crdt_sync:answer(Message, Session) of
-        {reply, {in_sync, _} = Reply, Answering} ->
-            {Acknowledgement, NewInbox} = muster_crdt_channel:received(Mark, Inbox),
-            Bodies = [{reply, Reply, OwnMark, [Acknowledgement]}],
-            {nothing(Bodies, State), Keep(Answering, answered(Now, Peer#{inbox := NewInbox}))};
-        {reply, Reply, Answering} ->
-            {Acknowledgements, Taken} = taken(Answering, Mark, Now, Peer#{answered_at := Now}),
-            {nothing([{reply, Reply, OwnMark, Acknowledgements}], State), Keep(Answering, Taken)};
-        {merge, Theirs, Reply, Answering} ->
-            {Acknowledgements, Taken} = taken(Answering, Mark, Now, Peer#{answered_at := Now}),
-            Outcome = #{
-                send => [{reply, Reply, OwnMark, Acknowledgements}],
-                state => muster_lww_map:merge(State, Theirs),
-                keys => all
-            },
-            {Outcome, Keep(Answering, Taken)}
-    end.
-
-%% The starter's state has come when its last piece has.
-taken(Answering, Mark, Now, #{inbox := Inbox} = Peer) ->
-    case muster_crdt_sync:is_complete(Answering) of
+%% One that the peer has started.
+answer(Message, Mark, State, Version, Now, #peer{updates = U, sessions = S} = Peer) ->
+    case muster_overlay_sessions:is_known(Message, S) of
         true ->
-            {Acknowledgement, NewInbox} = muster_crdt_channel:received(Mark, Inbox),
-            {[Acknowledgement], answered(Now, Peer#{inbox := NewInbox})};
+            answer(Message, Mark, State, Now, Peer);
+        false when element(1, Message) =:= begin_sync ->
+            {OwnMark, Marked} = muster_overlay_updates:mark(State, Version, U),
+            Accepted = muster_overlay_sessions:accept(Message, State, OwnMark, S),
+            answer(Message, Mark, State, Now, #peer{updates = Marked, sessions = Accepted});
         false ->
-            {[], Peer}
+            {nothing([{reply, {unknown, element(2, Message)}, none, []}], State), Peer}
     end.
 
-%% The side that started. Where much is missing on either side, a stream comes first.
-reply(
-    {differ, Id, _, Theirs} = Reply,
-    Mark,
-    #{context := Ours} = State,
-    Now,
-    #{session := {#{id := Id}, _, _, _}} = Peer
-) ->
+answer(Message, Mark, State, Now, #peer{sessions = S} = Peer) ->
+    {Reply, OwnMark, Theirs, IsAll, Answered} = muster_overlay_sessions:answer(Message, Now, S),
+    {Acknowledgements, Received} =
+        case IsAll of
+            true ->
+                {Acknowledgement, P} = received(Mark, Peer),
+                {[Acknowledgement], P};
+            false ->
+                {[], Peer}
+        end,
+    Outcome = with(Theirs, [{reply, Reply, OwnMark, Acknowledgements}], State),
+    {Outcome, Received#peer{sessions = Answered}}.
+
+%% One that was started here. Where much is missing on either side, a stream comes first.
+differ({differ, _, _, Theirs} = Reply, Mark, #{context := Ours} = State, Now, Peer) ->
     case {muster_overlay_state:missing(Ours, Theirs), muster_overlay_state:missing(Theirs, Ours)} of
-        {Here, _} when Here > ?FEW -> {load(State), Peer#{session := none}};
-        {_, There} when There > ?FEW -> {nothing([offer(State)], State), failed(Now, Peer)};
+        {Here, _} when Here > ?FEW -> load(State, Peer);
+        {_, There} when There > ?FEW -> {nothing([{offer, Ours}], State), session_failed(Now, Peer)};
         _ -> proceed(Reply, Mark, State, Now, Peer)
-    end;
-reply(Reply, Mark, State, Now, #{session := {_, _, _, _}} = Peer) ->
-    proceed(Reply, Mark, State, Now, Peer);
-reply(_, _, State, _, Peer) ->
-    {nothing([], State), Peer}.
-
-proceed(Reply, TheirMark, State, Now, #{session := {Session, Mark, _, _}, inbox := Inbox} = Peer) ->
-    case muster_crdt_sync:handle(Reply, Session) of
-        {send, Message, Next} ->
-            {nothing([{sync, Message, Mark}], State), Peer#{session := {Next, Mark, Now, 0}}};
-        {merge, Theirs, Message, Next} ->
-            Outcome = #{send => [{sync, Message, Mark}], state => muster_lww_map:merge(State, Theirs), keys => all},
-            {Outcome, Peer#{session := {Next, Mark, Now, 0}}};
-        %% Only now the peer's state has come as a whole.
-        done ->
-            {Acknowledgement, NewInbox} = muster_crdt_channel:received(TheirMark, Inbox),
-            {nothing([{acknowledge, Acknowledgement}], State), (ended(Now, Peer))#{inbox := NewInbox}};
-        restart ->
-            {nothing([], State), failed(Now, Peer)};
-        ignore ->
-            {nothing([], State), Peer}
     end.
 
-ended(Now, #{interval := Interval} = Peer) ->
-    Peer#{session := none, failures := 0, ended := Now, next_session := Now + Interval, put_off := none}.
-
-%% The side that answered starts one itself only if the other does not.
-answered(Now, #{interval := Interval} = Peer) ->
-    Next = Now + Interval + Interval div 4,
-    Peer#{answered_at := none, failures := 0, ended := Now, next_session := Next, put_off := none}.
+proceed(Reply, TheirMark, State, Now, #peer{sessions = S} = Peer) ->
+    case muster_overlay_sessions:proceed(Reply, Now, S) of
+        {{send, Theirs, Message, Mark}, Proceeded} ->
+            {with(Theirs, [{sync, Message, Mark}], State), Peer#peer{sessions = Proceeded}};
+        %% Only now the peer's state has come as a whole.
+        {done, Ended} ->
+            {Acknowledgement, Received} = received(TheirMark, Peer),
+            {nothing([{acknowledge, Acknowledgement}], State), Received#peer{sessions = Ended}};
+        {nothing, Left} ->
+            {nothing([], State), Peer#peer{sessions = Left}}
+    end.

@@ -13,7 +13,7 @@
 -export([new/0, put/4, remove/2, find/2, size/1, decode/1, join/2, merge/2, check/2]).
 -export([is_same/2, digest/1, touched/3, changes/3, apply_to_counts/2, counts/1]).
 -export([missing/2, latest/3, paths/1, piece/2, read/3]).
--export_type([state/0, kind/0, key/0, encoded/0, change/0, counts/0]).
+-export_type([state/0, kind/0, key/0, encoded/0, change/0, counts/0, latest/0]).
 
 -type kind() :: entity | waypoint | annotation.
 -type key() :: {kind(), Id :: term()}.
@@ -21,7 +21,10 @@
 -type state() :: muster_lww_map:lww_map(key(), encoded()).
 %% A net change of what is read.
 -type change() :: {key(), Before :: encoded() | none, After :: encoded() | none}.
--type counts() :: #{kind() => non_neg_integer()}.
+%% How many there are of each kind, and how many bytes of data.
+-type counts() :: #{kind() | bytes => non_neg_integer()}.
+%% A state's context, with the entries that somebody lacks, and perhaps others.
+-type latest() :: {muster_causal:context(), [{key(), muster_trie:siblings()}]} | unknown.
 
 %% External terms begin with this; 80 would be compressed ones, which may be far bigger than they look.
 -define(EXTERNAL, 131).
@@ -125,18 +128,19 @@ touched(Keys, _, _) ->
 apply_to_counts(Changes, Counts) ->
     lists:foldl(fun count/2, Counts, Changes).
 
-count({{Kind, _}, none, After}, Counts) when After =/= none ->
-    Counts#{Kind := map_get(Kind, Counts) + 1};
-count({{Kind, _}, Before, none}, Counts) when Before =/= none ->
-    Counts#{Kind := map_get(Kind, Counts) - 1};
-count(_, Counts) ->
-    Counts.
+count({{Kind, _}, Before, After}, #{bytes := Bytes} = Counts) ->
+    {{Less, Freed}, {More, Taken}} = {measure(Before), measure(After)},
+    Counts#{Kind := map_get(Kind, Counts) + More - Less, bytes := Bytes + Taken - Freed}.
 
-%% How many of each kind there are; O(n).
+measure(none) -> {0, 0};
+measure(Encoded) -> {1, byte_size(Encoded)}.
+
+%% O(n).
 -spec counts(state()) -> counts().
-counts(#{root := Root}) ->
-    Zero = #{entity => 0, waypoint => 0, annotation => 0},
-    muster_trie:fold(fun({Kind, _}, _, Acc) -> Acc#{Kind := map_get(Kind, Acc) + 1} end, Zero, Root).
+counts(#{root := Root} = State) ->
+    Zero = #{entity => 0, waypoint => 0, annotation => 0, bytes => 0},
+    Count = fun(Key, Siblings, Acc) -> count({Key, none, datum(Siblings, Key, State)}, Acc) end,
+    muster_trie:fold(Count, Zero, Root).
 
 %% How many dots the first context has not seen of the second: at most so many writes are missing.
 -spec missing(muster_causal:context(), muster_causal:context()) -> non_neg_integer().
@@ -155,7 +159,7 @@ missing([], _Seen, Sum) ->
     Sum.
 
 %% What who has seen this lacks, if it is not much and still remembered: the entries, and what this state has seen.
--spec latest(muster_causal:counters(), state(), muster_crdt_recent:recent()) -> muster_overlay_load:latest().
+-spec latest(muster_causal:counters(), state(), muster_crdt_recent:recent()) -> latest().
 latest(Seen, #{root := Root, context := Context}, Recent) ->
     Parts = [{Lineage, Above, UpTo} || {_, Lineage, Above, UpTo} <- muster_crdt_delta:intervals(Seen, Context)],
     Few = lists:sum([UpTo - Above || {_, Above, UpTo} <- Parts]) =< ?LATEST,

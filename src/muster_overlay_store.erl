@@ -1,81 +1,92 @@
 %% @private
-%% Keeps an overlay's state on disk: a process that appends what changed to a log, and now and then has a
-%% snapshot written, after which the older logs go. The server is never kept waiting.
+%% An overlay's state on disk, as its server sees it: what the writer was given (muster_overlay_writer), and what is to
+%% be given to it next. The server is never kept waiting. A disk that fails is tried again later; without a directory
+%% all of this does nothing.
 -module(muster_overlay_store).
 
--export([open/2, flush/2, append/4, stored/3, changed/2, is_full/1, close/2, is_writer/2]).
+-export([open/2, changed/3, append/4, flush/2, stored/3, failed/3, reopen/2, close/2]).
 -export_type([store/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
--opaque store() :: #{
-    writer := pid(),
-    %% What the writer was given last, how many of its writes are not confirmed, and how many
-    %% changes it does not have yet.
-    given := muster_overlay_state:state(),
-    outstanding := non_neg_integer(),
-    changes := non_neg_integer()
-}.
+-type state() :: muster_overlay_state:state().
+-type place() :: {Directory :: file:name_all(), Name :: atom()}.
+-opaque store() ::
+    none
+    %% The disk has failed.
+    | {waiting, place()}
+    | #{
+        place := place(),
+        writer := pid(),
+        %% What the writer was given last, how many of its writes are not confirmed, and how many
+        %% changes it does not have yet.
+        given := state(),
+        outstanding := non_neg_integer(),
+        changes := non_neg_integer()
+    }.
 
 %% Deltas of about so many keys are made; and no more than so many wait for a slow disk.
 -define(CHANGES, 500).
 -define(OUTSTANDING, 32).
--define(CLOSE_MS, 4000).
-%% Logs are replaced by a snapshot when they are bigger than that, and than the last snapshot.
--define(LOGS_BYTES, 4194304).
-%% About as many bytes are made safe at one go.
--define(SYNC_BYTES, 1048576).
+-define(REOPEN_MS, 5000).
 -define(LOG_META, #{domain => [muster]}).
 
-%% Starts the writer, linked, with a log of its own. `State' is what the files hold.
--spec open(string(), muster_overlay_state:state()) -> {ok, store()} | {error, file:posix() | badarg}.
-open(Base, State) ->
-    Server = self(),
-    Number = lists:max([0 | muster_overlay_files:logs(Base)]) + 1,
-    %% Sees whether one can write there at all.
-    case open_log(Base, Number) of
-        {ok, Device} ->
-            ok = file:close(Device),
-            Writer = spawn_link(fun() -> run(Server, Base, Number) end),
-            {ok, #{writer => Writer, given => State, outstanding => 0, changes => 0}};
+%% Of an overlay's name in a directory, with what is there.
+-spec open(file:name_all() | undefined, Name :: atom()) ->
+    {ok, state(), store()} | {error, muster_overlay_files:error()}.
+open(undefined, _Name) ->
+    {ok, muster_overlay_state:new(), none};
+open(Directory, Name) ->
+    case muster_overlay_files:base(Directory, Name) of
+        {ok, Base} ->
+            case muster_overlay_writer:start_link(Base) of
+                {ok, State, Writer} -> {ok, State, new({Directory, Name}, Writer, State)};
+                {error, Reason} -> {error, Reason}
+            end;
         {error, Reason} ->
             {error, Reason}
     end.
 
--spec changed(non_neg_integer(), store()) -> store().
-changed(N, #{changes := Changes} = Store) ->
-    Store#{changes := Changes + N}.
+new(Place, Writer, State) ->
+    #{place => Place, writer => Writer, given => State, outstanding => 0, changes => 0}.
 
-%% Whether it is time to flush, lest the delta gets too big.
--spec is_full(store()) -> boolean().
-is_full(#{changes := Changes}) ->
-    Changes >= ?CHANGES.
+%% So many changes have led to this state; flushes before the delta gets too big.
+-spec changed(non_neg_integer(), state(), store()) -> store().
+changed(N, State, #{changes := Changes} = Store) ->
+    Changed = Store#{changes := Changes + N},
+    case Changes + N >= ?CHANGES of
+        true -> flush(State, Changed);
+        false -> Changed
+    end;
+changed(_N, _State, Store) ->
+    Store.
 
 %% Has written what is new, unless too much waits already.
--spec flush(muster_overlay_state:state(), store()) -> store().
+-spec flush(state(), store()) -> store().
 flush(State, #{writer := Writer, given := Given, outstanding := Outstanding} = Store) when Outstanding < ?OUTSTANDING ->
     case muster_overlay_state:is_same(Given, State) of
         true ->
             Store#{changes := 0};
         false ->
-            Writer ! {append, muster_crdt_delta:delta(Given, State), compact},
+            ok = muster_overlay_writer:append(muster_crdt_delta:delta(Given, State), compact, Writer),
             Store#{given := State, outstanding := Outstanding + 1, changes := 0}
     end;
 flush(_State, Store) ->
     Store.
 
 %% Has a delta written as it came from elsewhere, which costs the server nothing but to hand it on, if it made `New'
-%% of what was given last. As many may follow, the logs are not replaced by a snapshot now.
--spec append(muster_crdt_delta:delta(), Old, New, store()) -> store() when
-    Old :: muster_overlay_state:state(), New :: muster_overlay_state:state().
-append(Delta, Old, New, #{writer := Writer, given := Given, outstanding := Outstanding} = Store) ->
-    case Outstanding < ?OUTSTANDING andalso muster_overlay_state:is_same(Given, Old) of
+%% of what was given last.
+-spec append(muster_crdt_delta:delta(), Old :: state(), New :: state(), store()) -> store().
+append(Delta, Old, New, #{given := Given, outstanding := Outstanding} = Store) when Outstanding < ?OUTSTANDING ->
+    case muster_overlay_state:is_same(Given, Old) of
         true ->
-            Writer ! {append, Delta, later},
+            ok = muster_overlay_writer:append(Delta, later, maps:get(writer, Store)),
             Store#{given := New, outstanding := Outstanding + 1, changes := 0};
         false ->
             Store
-    end.
+    end;
+append(_Delta, _Old, _New, Store) ->
+    Store.
 
 %% So many writes are on disk.
 -spec stored(pid(), pos_integer(), store()) -> store().
@@ -84,115 +95,32 @@ stored(Writer, Records, #{writer := Writer, outstanding := Outstanding} = Store)
 stored(_, _, Store) ->
     Store.
 
--spec is_writer(pid(), store() | none) -> boolean().
-is_writer(Pid, #{writer := Pid}) -> true;
-is_writer(_, _) -> false.
+%% A process that was linked has failed: if it was the writer, the server gets `reopen_store' in a while.
+-spec failed(pid(), Reason :: term(), store()) -> {ok, store()} | not_the_writer.
+failed(Writer, Reason, #{writer := Writer, place := Place}) ->
+    {ok, try_again(Reason, Place)};
+failed(_, _, _) ->
+    not_the_writer.
+
+try_again(Reason, {_, Name} = Place) ->
+    ?LOG_ERROR("overlay ~tp: its state cannot be written: ~tP", [Name, Reason, 8], ?LOG_META),
+    erlang:send_after(?REOPEN_MS, self(), reopen_store),
+    {waiting, Place}.
+
+%% Tries again. What was not written is what has changed since the last reading.
+-spec reopen(state(), store()) -> store().
+reopen(State, {waiting, {Directory, Name} = Place}) ->
+    case open(Directory, Name) of
+        {ok, _Written, Store} -> flush(State, Store);
+        {error, Reason} -> try_again(Reason, Place)
+    end;
+reopen(_State, Store) ->
+    Store.
 
 %% Has written the rest, and waits for it.
--spec close(muster_overlay_state:state(), store()) -> ok.
+-spec close(state(), store()) -> ok.
 close(State, #{writer := Writer} = Store) ->
     _ = flush(State, Store#{outstanding := 0}),
-    unlink(Writer),
-    Monitor = erlang:monitor(process, Writer),
-    Writer ! close,
-    receive
-        {'DOWN', Monitor, process, _, _} -> ok
-    after ?CLOSE_MS -> ok
-    end.
-
-%%% The writer
-
-run(Server, Base, Number) ->
-    process_flag(trap_exit, true),
-    {ok, Device} = open_log(Base, Number),
-    ok = file:write(Device, muster_overlay_files:header()),
-    loop(
-        compacted(#{
-            server => Server,
-            base => Base,
-            number => Number,
-            device => Device,
-            bytes => logs_bytes(Base),
-            limit => limit(Base),
-            snapshot => none
-        })
-    ).
-
-open_log(Base, Number) ->
-    file:open(muster_overlay_files:log(Base, Number), [write, raw, binary]).
-
-logs_bytes(Base) ->
-    lists:sum([filelib:file_size(muster_overlay_files:log(Base, N)) || N <- muster_overlay_files:logs(Base)]).
-
-limit(Base) ->
-    max(?LOGS_BYTES, filelib:file_size(muster_overlay_files:snapshot(Base))).
-
-%% A disk that fails ends the writer; the server opens the store anew.
-loop(#{server := Server, device := Device, bytes := Bytes, snapshot := Snapshot} = W) ->
-    receive
-        {append, Delta, When} ->
-            {Written, Records, Compact} = append_all(Delta, When, Device, {0, 0, false}),
-            must(file:datasync(Device)),
-            Server ! {stored, self(), Records},
-            Appended = W#{bytes := Bytes + Written},
-            loop(
-                case Compact of
-                    true -> compacted(Appended);
-                    false -> Appended
-                end
-            );
-        {'DOWN', Monitor, process, _, Reason} when {Monitor, Reason} =:= {Snapshot, normal} ->
-            loop(superseded(W));
-        {'DOWN', Snapshot, process, _, Reason} ->
-            ?LOG_ERROR("overlay: no snapshot could be written to ~ts: ~tP", [maps:get(base, W), Reason, 8], ?LOG_META),
-            loop(W#{snapshot := none, bytes := 0});
-        {'EXIT', Server, _} ->
-            ok;
-        close ->
-            file:close(Device)
-    end.
-
-%% What waits already is made safe along with it.
-append_all(Delta, When, Device, {Bytes, Records, Compact}) ->
-    Record = muster_overlay_files:record({delta, Delta}),
-    must(file:write(Device, Record)),
-    Appended = {Bytes + iolist_size(Record), Records + 1, Compact orelse When =:= compact},
-    receive
-        {append, Next, Then} when element(1, Appended) < ?SYNC_BYTES -> append_all(Next, Then, Device, Appended)
-    after 0 -> Appended
-    end.
-
-must(ok) -> ok;
-must({error, Reason}) -> exit({disk, Reason}).
-
-%% Begins a snapshot where there is much to replay. From here on another log is written: what the older ones hold is in
-%% the snapshot.
-compacted(#{snapshot := none, bytes := Bytes, limit := Limit, base := Base, number := Number} = W) when Bytes > Limit ->
-    #{server := Server, device := Device} = W,
-    must(file:close(Device)),
-    {ok, Next} = open_log(Base, Number + 1),
-    must(file:write(Next, muster_overlay_files:header())),
-    {_, Monitor} = spawn_monitor(fun() -> write_snapshot(Server, Base) end),
-    W#{device := Next, number := Number + 1, bytes := 0, snapshot := Monitor};
-compacted(W) ->
-    W.
-
-superseded(#{base := Base, number := Number} = W) ->
-    Older = [N || N <- muster_overlay_files:logs(Base), N < Number],
-    lists:foreach(fun(N) -> file:delete(muster_overlay_files:log(Base, N)) end, Older),
-    W#{snapshot := none, limit := limit(Base)}.
-
-write_snapshot(Server, Base) ->
-    {Pin, Paths, Context} = muster_overlay_pin:take(Server),
-    Temporary = muster_overlay_files:snapshot(Base) ++ ".tmp",
-    {ok, Device} = file:open(Temporary, [write, raw, binary]),
-    Write = fun(Data) -> must(file:write(Device, Data)) end,
-    Write(muster_overlay_files:header()),
-    lists:foreach(
-        fun(Path) -> Write(muster_overlay_files:record({piece, muster_overlay_pin:piece(Pin, Path)})) end, Paths
-    ),
-    Write(muster_overlay_files:record({context, Context})),
-    must(file:sync(Device)),
-    must(file:close(Device)),
-    must(file:rename(Temporary, muster_overlay_files:snapshot(Base))),
-    ok = muster_overlay_pin:release(Pin).
+    muster_overlay_writer:close(Writer);
+close(_State, _Store) ->
+    ok.

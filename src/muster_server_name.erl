@@ -39,4 +39,10 @@ in_options(Options, Default) ->
 where(Pid) when is_pid(Pid) -> Pid;
 where(Name) when is_atom(Name) -> whereis(Name);
 where({global, Name}) -> global:whereis_name(Name);
-where({via, Module, Name}) -> Module:whereis_name(Name).
+where({via, Module, Name}) ->
+    %% A registry may be away, as its names may.
+    try
+        Module:whereis_name(Name)
+    catch
+        error:_ -> undefined
+    end.

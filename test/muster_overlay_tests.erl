@@ -34,6 +34,7 @@ options_test() ->
             {comms_manager, 1},
             {data_dir, 1},
             {data_dir, ""},
+            {data_dir, <<255>>},
             {send, fun() -> ok end},
             {sync_intervall_ms, 500}
         ]
@@ -119,11 +120,9 @@ node_is(Up, {_, Node}, At, Roster) ->
     muster_overlay_roster:node_is(Up, Node, {At, fun(_, P) -> muster_overlay_peer:reconnected(At, P) end}, Roster).
 
 with_roster(S, Fun) ->
-    Change = fun(Field) ->
-        case is_map(Field) andalso maps:values(Field) of
-            [Peer | _] when element(1, Peer) =:= peer -> Fun(Field);
-            _ -> Field
-        end
+    Change = fun
+        (Field) when element(1, Field) =:= roster -> Fun(Field);
+        (Field) -> Field
     end,
     list_to_tuple(lists:map(Change, tuple_to_list(S))).
 
@@ -185,25 +184,28 @@ fresh() ->
     #{now => 0, network => [], saved => #{}, nodes => maps:from_list(Nodes)}.
 
 node_of(Name, State) ->
+    Node = #{replica => muster_overlay_replica:new(State), roster => muster_overlay_roster:new()},
+    Node#{roster := muster_overlay_talk:list(?NODES, given, moment(Name, 0, Node), muster_overlay_roster:new())}.
+
+moment(Name, Now, #{replica := Replica}) ->
     #{
-        state => State,
-        version => 0,
-        recent => muster_crdt_recent:new(State),
-        hearsay => muster_overlay_hearsay:new(),
-        peers => maps:from_list([{P, muster_overlay_peer:new(0, 0, ?INTERVAL)} || P <- ?NODES, P =/= Name])
+        self => id(Name),
+        now => Now,
+        sync => ?SYNC,
+        anti_entropy => ?INTERVAL,
+        is_up => fun(_) -> true end,
+        replica => Replica,
+        loading => none,
+        awaited => false
     }.
+
+id(Name) -> {muster_overlay, Name}.
 
 run({put, Name, Kind, Id}, #{now := Now} = World) ->
     Data = #{id => Id, at => Now},
-    change(Name, fun(S) -> element(2, muster_overlay_state:put({Kind, Id}, Data, Name, S)) end, World);
+    change(Name, fun(Replica) -> muster_overlay_replica:put({Kind, Id}, Data, Name, Replica) end, World);
 run({remove, Name, Id}, World) ->
-    Remove = fun(S) ->
-        case muster_overlay_state:remove({waypoint, Id}, S) of
-            unchanged -> S;
-            {_, Removed} -> Removed
-        end
-    end,
-    change(Name, Remove, World);
+    change(Name, fun(Replica) -> muster_overlay_replica:remove({waypoint, Id}, Replica) end, World);
 run({tick, Name}, World) ->
     tick(Name, World);
 run({deliver, Pick}, World) ->
@@ -212,20 +214,27 @@ run({duplicate, Pick}, #{network := Network} = World) ->
     picked(Pick, World, fun(Message, _) -> World#{network := [Message | Network]} end);
 run({lose, Pick}, World) ->
     picked(Pick, World, fun(_, Others) -> World#{network := Others} end);
-run({forget, Name}, #{nodes := Nodes} = World) ->
-    #{Name := #{peers := Peers} = Node} = Nodes,
-    Forgotten = maps:map(fun(_, Peer) -> muster_overlay_peer:forget_base(Peer) end, Peers),
-    World#{nodes := Nodes#{Name := Node#{peers := Forgotten}}};
-run({reconnect, Name}, #{now := Now, nodes := Nodes} = World) ->
-    #{Name := #{peers := Peers} = Node} = Nodes,
-    Again = maps:map(fun(_, Peer) -> muster_overlay_peer:reconnected(Now, Peer) end, Peers),
-    World#{nodes := Nodes#{Name := Node#{peers := Again}}};
-run({save, Name}, #{saved := Saved, nodes := Nodes} = World) ->
-    #{Name := #{state := State}} = Nodes,
-    World#{saved := Saved#{Name => State}};
+run({forget, Name}, World) ->
+    with_peers(Name, fun muster_overlay_peer:forget_base/1, World);
+run({reconnect, Name}, #{now := Now} = World) ->
+    with_peers(Name, fun(Peer) -> muster_overlay_peer:reconnected(Now, Peer) end, World);
+run({save, Name}, #{saved := Saved} = World) ->
+    World#{saved := Saved#{Name => state(Name, World)}};
 run({restart, Name}, #{saved := Saved, nodes := Nodes} = World) ->
     muster_crdt_gen:forget_lineages(),
     World#{nodes := Nodes#{Name := node_of(Name, maps:get(Name, Saved, muster_overlay_state:new()))}}.
+
+state(Name, #{nodes := Nodes}) ->
+    #{Name := #{replica := Replica}} = Nodes,
+    muster_overlay_replica:state(Replica).
+
+with_peers(Name, Fun, #{nodes := Nodes} = World) ->
+    #{Name := #{roster := Roster} = Node} = Nodes,
+    Change = fun(Id, R) ->
+        muster_overlay_roster:set_protocol(Id, Fun(muster_overlay_roster:protocol(Id, R)), R)
+    end,
+    Changed = lists:foldl(Change, Roster, muster_overlay_roster:ids(Roster)),
+    World#{nodes := Nodes#{Name := Node#{roster := Changed}}}.
 
 picked(_Pick, #{network := []} = World, _Fun) ->
     World;
@@ -234,83 +243,55 @@ picked(Pick, #{network := Network}, Fun) ->
     Fun(Message, Before ++ After).
 
 change(Name, Fun, #{nodes := Nodes} = World) ->
-    #{Name := #{state := State, version := Version} = Node} = Nodes,
-    World#{nodes := Nodes#{Name := Node#{state := Fun(State), version := Version + 1}}}.
+    #{Name := #{replica := Replica} = Node} = Nodes,
+    {_, Changed} = Fun(Replica),
+    World#{nodes := Nodes#{Name := Node#{replica := Changed}}}.
 
-tick(Name, #{now := Now, nodes := Nodes} = World) ->
-    #{Name := #{peers := Peers}} = Nodes,
-    lists:foldl(
-        fun(Peer, #{nodes := #{} = Current, network := Network} = W) ->
-            #{Name := #{state := State, version := Version, hearsay := Hearsay, peers := #{} = All} = Node} = Current,
-            Known = muster_overlay_peer:acknowledged(map_get(Peer, All)),
-            Reach = muster_overlay_hearsay:reach(Peer, Known, Version, {Now, 3 * ?SYNC}, Hearsay),
-            {Bodies, Ticked} = muster_overlay_peer:tick({State, Version, Reach}, Now, ?SYNC, map_get(Peer, All)),
-            {Shared, Told} = muster_overlay_peer:share(maps:to_list(maps:remove(Peer, All)), Now, ?SYNC, Ticked),
-            W#{
-                nodes := Current#{Name := Node#{peers := All#{Peer := Told}}},
-                network := [{Name, Peer, B} || B <- Bodies ++ Shared] ++ Network
-            }
-        end,
-        World#{now := Now + ?SYNC},
-        maps:keys(Peers)
-    ).
-
-deliver({From, To, {shared, Incarnation, Sequence, Others}}, #{nodes := Nodes} = World) ->
-    #{To := #{hearsay := Hearsay, peers := #{From := Peer}} = Node} = Nodes,
-    case muster_overlay_peer:has_sent({Incarnation, Sequence}, Peer) of
-        true ->
-            Heard = muster_overlay_hearsay:shared(From, {Incarnation, Sequence}, Others, Hearsay),
-            World#{nodes := Nodes#{To := Node#{hearsay := Heard}}};
-        false ->
-            World
-    end;
-deliver({From, To, Body}, #{now := Now, nodes := Nodes, network := Network} = World) ->
-    #{To := #{state := State, version := Version, recent := Recent, peers := Peers} = Node} = Nodes,
-    {#{send := Bodies, state := Handled} = Outcome, Handling} =
-        muster_overlay_peer:handle(Body, {State, Version, Recent, false}, Now, map_get(From, Peers)),
-    {New, Peer} =
-        case Outcome of
-            #{load := true} -> {streamed(From, Handled, Nodes), muster_overlay_peer:resume(Now, Handling)};
-            #{} -> {Handled, Handling}
-        end,
-    NewVersion =
-        case muster_overlay_state:is_same(State, New) of
-            true -> Version;
-            false -> Version + 1
-        end,
+tick(Name, #{now := Now, nodes := Nodes, network := Network} = World) ->
+    #{Name := #{roster := Roster} = Node} = Nodes,
+    {Said, Ticked} = muster_overlay_talk:tick(moment(Name, Now, Node), Roster),
     World#{
-        nodes := Nodes#{
-            To := Node#{
-                state := New,
-                version := NewVersion,
-                recent := maps:get(recent, Outcome, Recent),
-                hearsay := heard(Body, From, Now, {Version, NewVersion}, Node),
-                peers := Peers#{From := Peer}
-            }
-        },
-        network := [{To, From, B} || B <- Bodies] ++ Network
+        now := Now + ?SYNC,
+        nodes := Nodes#{Name := Node#{roster := Ticked}},
+        network := messages(Name, Said) ++ Network
     }.
 
-streamed(From, State, Nodes) ->
-    #{From := #{state := Theirs}} = Nodes,
-    muster_lww_map:merge(State, Theirs).
+messages(From, Said) ->
+    [{From, To, Body} || {{_, To}, Body} <- Said].
 
-heard({update, {update, Incarnation, Sequence, _, _}}, From, Now, {Before, Version}, #{hearsay := Hearsay}) when
-    Version > Before
-->
-    muster_overlay_hearsay:heard(Version, {From, {Incarnation, Sequence}}, Now, Hearsay);
-heard(_, _, _, _, #{hearsay := Hearsay}) ->
-    Hearsay.
+deliver({From, To, Body}, #{now := Now, nodes := Nodes, network := Network} = World) ->
+    #{To := #{roster := Roster} = Node} = Nodes,
+    Moment = moment(To, Now, Node),
+    {ok, Heard} = muster_overlay_talk:heard(id(From), id(From), 1, Moment, Roster),
+    {#{say := Said, replica := Handled, load := Load}, Talked} =
+        muster_overlay_talk:handle(Body, id(From), Moment, Heard),
+    {Replica, Known} =
+        case Load of
+            true -> {streamed(From, Handled, World), muster_overlay_talk:resume(id(From), Moment, Talked)};
+            false -> {Handled, Talked}
+        end,
+    World#{
+        nodes := Nodes#{To := Node#{replica := Replica, roster := Known}},
+        network := messages(To, Said) ++ Network
+    }.
+
+streamed(From, Replica, World) ->
+    Merged = muster_lww_map:merge(muster_overlay_replica:state(Replica), state(From, World)),
+    {_, Streamed} = muster_overlay_replica:adopt(all, Merged, Replica),
+    Streamed.
 
 %% With everything sent from here on delivered.
-settles(#{nodes := Nodes} = World) ->
-    [First | Others] = [State || #{state := State} <- maps:values(Nodes)],
+settles(World) ->
+    [First | Others] = states(World),
     Merged = lists:foldl(fun muster_lww_map:merge/2, First, Others),
     #{nodes := Settled} = Quiet = settle(40, World),
-    [Merged = State || #{state := State} <- maps:values(Settled)],
+    [Merged = State || State <- states(Quiet)],
     true = lists:all(fun is_acknowledged/1, maps:values(Settled)),
     #{network := []} = lists:foldl(fun tick/2, Quiet, ?NODES),
     true.
+
+states(World) ->
+    [state(Name, World) || Name <- ?NODES].
 
 settle(0, World) ->
     World;
@@ -323,21 +304,104 @@ deliver_all(#{network := Network} = World) ->
     Message = lists:last(Network),
     deliver_all(deliver(Message, World#{network := lists:droplast(Network)})).
 
-is_acknowledged(#{version := Version, peers := Peers}) ->
-    lists:all(fun(Peer) -> muster_overlay_peer:is_acknowledged(Version, Peer) end, maps:values(Peers)).
+is_acknowledged(#{replica := Replica, roster := Roster}) ->
+    Protocols = [muster_overlay_roster:protocol(Id, Roster) || Id <- muster_overlay_roster:ids(Roster)],
+    Version = muster_overlay_replica:version(Replica),
+    lists:all(fun(Peer) -> muster_overlay_peer:is_acknowledged(Version, Peer) end, Protocols).
 
 %% A link that comes and goes does not put off a session for ever.
 flapping_test() ->
-    State = muster_overlay_state:new(),
-    Based = (muster_overlay_peer:new(0, 1000, 1000))#{based := true},
+    Based = based(muster_overlay_peer:new(0, 0, 1000)),
     Flap = fun(Now, Peer) -> muster_overlay_peer:reconnected(Now, Peer) end,
-    Begins = fun(Now, Peer) ->
-        {Said, _} = muster_overlay_peer:tick({State, 1, {0, due}}, Now, 500, Peer),
-        [Message || {sync, Message, _} <- Said]
-    end,
+    Begins = fun(Now, Peer) -> [Message || {sync, Message, _} <- said(Now, Peer)] end,
     Flapped = lists:foldl(Flap, Based, lists:seq(1000, 13000, 4000)),
     [] = Begins(14000, Flapped),
     [_] = Begins(17000, Flap(16500, Flapped)).
+
+said(Now, Peer) ->
+    {Said, _} = muster_overlay_peer:tick({muster_overlay_state:new(), 1, {0, due}}, Now, 500, Peer),
+    Said.
+
+%% A peer that has acknowledged, by its first session, what is here: nothing.
+based(Peer) ->
+    Nothing = muster_overlay_state:new(),
+    {[{sync, {begin_sync, Id, _}, {Incarnation, Sequence}}], Begun} =
+        muster_overlay_peer:tick({Nothing, 1, {0, due}}, 0, 500, Peer),
+    Reply = {reply, {in_sync, Id}, {make_ref(), 1}, [{acknowledge, Incarnation, Sequence}]},
+    Here = {Nothing, 1, muster_crdt_recent:new(Nothing), false},
+    {#{send := [{acknowledge, _}]}, Based} = muster_overlay_peer:handle(Reply, Here, 0, Begun),
+    true = muster_overlay_peer:is_based(Based),
+    Based.
+
+%%% What is acknowledged, and what is not. Sessions would repair most of what is wrong here, so that no soak finds it.
+
+what_is_acknowledged_is_here_test() ->
+    {Before, After} = two_states(),
+    First = {update, {update, life, 1, 0, muster_crdt_delta:delta(muster_overlay_state:new(), Before)}},
+    Second = {update, {update, life, 2, 1, muster_crdt_delta:delta(Before, After)}},
+    {#{send := Said1, state := State1, keys := all}, Peer1} = handled(First, muster_overlay_state:new(), fresh_peer()),
+    ?assertEqual({[acknowledgement(1)], Before}, {Said1, State1}),
+    {#{send := Said2, state := State2, keys := all}, Peer2} = handled(Second, State1, Peer1),
+    ?assertEqual({[acknowledgement(2)], After}, {Said2, State2}),
+    %% What comes again is acknowledged again, and that is all.
+    [
+        ?assertMatch({#{send := [Said], state := After}, Peer2}, handled(Update, After, Peer2))
+     || {Update, Said} <- [{First, acknowledgement(1)}, {Second, acknowledgement(2)}]
+    ].
+
+%% Even where all dots before it are here: others may have brought them, without a removal that the base had.
+an_update_without_its_base_is_not_acknowledged_test() ->
+    {Before, After} = two_states(),
+    Update = {update, {update, life, 2, 1, muster_crdt_delta:delta(Before, After)}},
+    Peer = fresh_peer(),
+    ?assertEqual({#{send => [{resync, life}], state => Before, keys => none}, Peer}, handled(Update, Before, Peer)),
+    %% The same of a base from another life of the peer's.
+    {_, Knows} = handled({update, {update, earlier, 1, 0, {delta, [], [], []}}}, Before, Peer),
+    ?assertEqual({#{send => [{resync, life}], state => Before, keys => none}, Knows}, handled(Update, Before, Knows)).
+
+%% Of a base that is there, the base is acknowledged; of a digest that is, the whole; else neither.
+has_test() ->
+    {Before, After} = two_states(),
+    Digest = fun muster_crdt_sync:digest/1,
+    First = {update, {update, life, 1, 0, muster_crdt_delta:delta(muster_overlay_state:new(), Before)}},
+    {_, Peer} = handled(First, muster_overlay_state:new(), fresh_peer()),
+    Answer = fun(Base, Life, State) ->
+        {#{send := Said, state := Before, keys := none}, _} =
+            handled({has, Base, {Life, 3}, Digest(State)}, Before, Peer),
+        Said
+    end,
+    ?assertEqual([acknowledgement(1)], Answer(1, life, After)),
+    ?assertEqual([{resync, life}], Answer(2, life, After)),
+    ?assertEqual([{resync, another}], Answer(1, another, After)),
+    ?assertEqual([acknowledgement(3)], Answer(2, life, Before)),
+    ?assertEqual([{acknowledge, {acknowledge, another, 3}}], Answer(1, another, Before)).
+
+%% Who lacks the base is asked by a session what it has, at once, and sent nothing on top of it.
+resync_test() ->
+    {_, State} = two_states(),
+    Tick = fun(Peer) -> muster_overlay_peer:tick({State, 2, {1, due}}, 500, 500, Peer) end,
+    {[{update, {update, Life, _, _, _}}], Waiting} = Tick(based(fresh_peer())),
+    {#{send := []}, Lost} = handled({resync, Life}, State, Waiting),
+    ?assertNot(muster_overlay_peer:is_based(Lost)),
+    ?assertNot(muster_overlay_peer:is_acknowledged(0, Lost)),
+    ?assertMatch({[{sync, {begin_sync, _, _}, _}], _}, Tick(Lost)),
+    %% One of an earlier life says nothing.
+    ?assertEqual({#{send => [], state => State, keys => none}, Waiting}, handled({resync, earlier}, State, Waiting)).
+
+%% One entity, then one more.
+two_states() ->
+    {_, Before} = muster_overlay_state:put({entity, 1}, #{id => 1}, a, muster_overlay_state:new()),
+    {_, After} = muster_overlay_state:put({entity, 2}, #{id => 2}, a, Before),
+    {Before, After}.
+
+fresh_peer() ->
+    muster_overlay_peer:new(0, 0, ?INTERVAL).
+
+acknowledgement(Sequence) ->
+    {acknowledge, {acknowledge, life, Sequence}}.
+
+handled(Body, State, Peer) ->
+    muster_overlay_peer:handle(Body, {State, 1, muster_crdt_recent:new(State), false}, 500, Peer).
 
 %%% What is heard is not passed on to those who have it
 
@@ -361,23 +425,29 @@ overhear(#{network := Network} = World, Said) ->
 
 %% It is passed on where its maker has gone before he could, or does not know of somebody.
 whose_maker_has_gone_test() ->
-    #{nodes := #{a := #{state := State}}} = World = put_at(a, settle(10, fresh())),
+    World = put_at(a, settle(10, fresh())),
     Told = without([{a, c}], fun() -> tick(a, World) end),
     Gone = lists:foldl(
         fun(_, W) -> without([{a, b}, {a, c}, {b, a}, {c, a}], fun() -> lists:foldl(fun tick/2, W, ?NODES) end) end,
         Told,
         lists:seq(1, 10)
     ),
-    [?assertMatch(#{nodes := #{Name := #{state := State}}}, Gone) || Name <- [b, c]].
+    [?assertEqual(state(a, World), state(Name, Gone)) || Name <- [b, c]].
 
 a_partly_connected_cluster_test() ->
     World = put_at(a, settle(10, fresh())),
-    #{nodes := #{a := #{state := State}, c := #{state := Got}}} = lists:foldl(
+    Later = lists:foldl(
         fun(_, W) -> without([{a, c}, {c, a}], fun() -> lists:foldl(fun tick/2, W, ?NODES) end) end,
         World,
         lists:seq(1, 10)
     ),
-    ?assertEqual(State, Got).
+    ?assertEqual(state(a, World), state(c, Later)).
+
+%% Whoever has left for good is not remembered by what others said of him.
+what_was_said_of_who_has_left_test() ->
+    Told = fun(Others) -> muster_overlay_hearsay:shared(a, {1, 1}, Others, muster_overlay_hearsay:new()) end,
+    ?assertEqual(Told([b]), muster_overlay_hearsay:forget(c, Told([b, c]))),
+    ?assertEqual(muster_overlay_hearsay:new(), muster_overlay_hearsay:forget(a, Told([b, c]))).
 
 put_at(Name, World) -> run({put, Name, entity, 1}, World).
 
@@ -446,6 +516,67 @@ nothing_is_cut_off_without_a_copy_test() ->
         ?assertEqual(State, muster_overlay_files:restore(Base))
     end).
 
+%% A file of a newer muster is nobody's to cut off.
+a_newer_version_test() ->
+    in_directory(fun(Base) ->
+        process_flag(trap_exit, true),
+        Options = [{name, overlay}, {node_monitor, none}, {data_dir, filename:dirname(Base)}],
+        _ = histories_on_disk(Base),
+        Newer = <<"muster overlay 2\n", 1, 2, 3>>,
+        [
+            begin
+                ok = file:write_file(File, Newer),
+                ?assertMatch({error, {data_dir, _, {newer_version, File}}}, muster_overlay:start_link(Options)),
+                ?assertEqual({ok, Newer}, file:read_file(File)),
+                ok = file:delete(File)
+            end
+         || File <- [Base ++ ".snapshot", Base ++ ".log.2"]
+        ],
+        {ok, Files} = file:list_dir(filename:dirname(Base)),
+        ?assertEqual(["overlay.log.1"], Files),
+        %% Not even a digit.
+        ok = file:write_file(Base ++ ".log.2", <<"muster overlay ">>),
+        {ok, Server} = muster_overlay:start_link(Options),
+        #{entities := 5} = muster_overlay:status(Server),
+        ok = gen_server:stop(Server)
+    end).
+
+starts_without_a_change_leave_one_log_test() ->
+    in_directory(fun(Base) ->
+        Options = [{name, overlay}, {node_monitor, none}, {data_dir, filename:dirname(Base)}],
+        Start = fun() ->
+            {ok, Server} = muster_overlay:start_link(Options),
+            #{entities := 5} = muster_overlay:status(Server),
+            ok = gen_server:stop(Server)
+        end,
+        _ = histories_on_disk(Base),
+        [Start() || _ <- lists:seq(1, 5)],
+        ?assertEqual([1, 2], muster_overlay_files:logs(Base))
+    end).
+
+%% Half a snapshot would take the room that the next one needs.
+a_snapshot_that_fails_leaves_nothing_test() ->
+    in_directory(fun(Base) ->
+        Empty = muster_overlay_state:new(),
+        Data = #{id => 1, big => binary:copy(<<"x">>, 5000000)},
+        {_, Big} = muster_overlay_state:put({entity, 1}, Data, a, Empty),
+        Record = muster_overlay_files:record({delta, muster_crdt_delta:delta(Empty, Big)}),
+        ok = file:write_file(Base ++ ".log.1", [muster_overlay_files:header() | Record]),
+        ok = filelib:ensure_dir(filename:join(Base ++ ".snapshot", "in_the_way")),
+        Temporary = Base ++ ".snapshot.tmp",
+        ok = file:write_file(Temporary, "an older one"),
+        Options = [{name, overlay}, {node_monitor, none}, {data_dir, filename:dirname(Base)}],
+        {ok, Server} = muster_overlay:start_link(Options),
+        ?eventually(not filelib:is_file(Temporary)),
+        {ok, _} = muster_overlay:get_entity(Server, 1),
+        ok = gen_server:stop(Server)
+    end).
+
+%% The working directory may change while a log is written to.
+a_relative_directory_test() ->
+    {ok, Base} = muster_overlay_files:base(".", overlay),
+    ?assertEqual(absolute, filename:pathtype(Base)).
+
 in_directory(Test) ->
     Unique = integer_to_list(erlang:unique_integer([positive])),
     Directory = filename:join(os:getenv("TMPDIR", "/tmp"), "muster_overlay_tests_" ++ os:getpid() ++ "_" ++ Unique),
@@ -459,7 +590,41 @@ in_directory(Test) ->
         file:del_dir_r(Directory)
     end.
 
-%%% Servers over a transport that loses, doubles and delays
+%%% Servers over a comms manager, and over a transport that loses, doubles and delays
+
+%% What was asked of a manager that was not there is no longer waited for.
+a_comms_manager_that_comes_late_test() ->
+    true = register(ov_speaker, self()),
+    {ok, Server} = muster_overlay:start_link([{name, ov_early}, {node_monitor, none}, {comms_manager, ov_comms}]),
+    %% Each is answered by a `resync': its base is not here.
+    Speak = fun() ->
+        Update = {update, make_ref(), 2, 1, {delta, [], [], []}},
+        Server ! {muster_overlay, 1, {ov_speaker, node()}, {update, Update}}
+    end,
+    IsAnswered = fun() ->
+        _ = Speak(),
+        receive
+            {muster_overlay, 1, {ov_early, _}, {resync, _}} -> true
+        after 10 -> false
+        end
+    end,
+    [?assertNot(IsAnswered()) || _ <- lists:seq(1, 40)],
+    {ok, Comms} = muster_comms:start_link([{name, ov_comms}, {receiver, false}]),
+    ?eventually(IsAnswered()),
+    unregister(ov_speaker),
+    [ok = gen_server:stop(Pid) || Pid <- [Server, Comms]].
+
+a_transport_that_fails_test() ->
+    #{level := Level} = logger:get_primary_config(),
+    ok = logger:set_primary_config(level, none),
+    Fail = fun(_, _) -> exit(noproc) end,
+    Peer = {ov_nowhere, node()},
+    Options = [{name, ov_mute}, {node_monitor, none}, {send, Fail}, {peers, [Peer]}, {sync_interval_ms, 10}],
+    {ok, Server} = muster_overlay:start_link(Options),
+    Lost = fun() -> maps:get(lost_messages, maps:get(Peer, maps:get(peers, muster_overlay:status(Server)))) end,
+    ?eventually(Lost() > 0),
+    logger:set_primary_config(level, Level),
+    ok = gen_server:stop(Server).
 
 transport_test_() ->
     {timeout, 120, fun() ->

@@ -1,5 +1,6 @@
 """Attacks on the control port: what a BEAM gone wrong could write, or not read."""
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -52,6 +53,14 @@ def end_of_file_at_each_stage(world):
     port = world.configured()
     port.write(struct.pack(">I", 1 << 20) + b"x" * 5000)
     port.eof()
+
+
+@attack
+def terminated(world):
+    """control: SIGTERM, as systemd sends it to a whole service, is as good as the end of file."""
+    port = world.configured()
+    port.process.send_signal(signal.SIGTERM)
+    port.ends_with(0)
 
 
 @attack
@@ -290,3 +299,25 @@ def discovery_over_tls(world):
         assert port.call("discovery", "status", (atom("topology"), binary(b"one")))[0] == "ok"
         assert port.call("discovery", "stop", (atom("topology"), binary(b"two")))[0] == "ok"
         port.eof()
+
+
+@attack
+def zero_bytes_in_texts(world):
+    """control: an option that is a text is refused with a zero byte in it, not cut off there."""
+    port = world.configured()
+    basename, query = (b"node_basename", b"app"), (b"query", b"app.test")
+    cases = [("dns", [basename, (b"query", b"app.test\0x")], "query"),
+             ("dns", [basename, query, (b"nameservers", b"127.0.0.1\0x")], "nameservers"),
+             ("dns", [query, (b"node_basename", b"app\0x")], "node_basename"),
+             ("dns_srv", [basename, (b"query", b"app.test\0x")], "query"),
+             ("hosts_file", [(b"path", b"/tmp/hosts\0x")], "path"),
+             ("tailscale", [basename, (b"command", b"/bin/true\0x")], "command"),
+             ("kubernetes", [(b"kubernetes_node_basename", b"app"), (b"kubernetes_selector", b"a=b"),
+                             (b"kubernetes_master", b"10.0.0.1\0x")], "kubernetes_master")]
+    for strategy, options, wrong in cases:
+        answer = port.call("discovery", "start", (atom("topology"), binary(b"t")),
+                           (atom("strategy"), atom(strategy)),
+                           (atom("options"), map_([(atom(k.decode()), binary(v)) for k, v in options])))
+        assert answer[0] == "error" and answer[1][0] == "invalid_argument", (strategy, wrong, answer)
+        assert ("option %s:" % wrong).encode() in answer[1][1], answer
+    port.eof()

@@ -112,14 +112,14 @@ class Process:
 
 
 class Node(Process):
-    """Stand-alone; what it prints is collected."""
+    """Stand-alone; what it prints is collected. `descriptors`: how many, as soft and hard limit."""
 
     def __init__(self, name, epmd_port, *arguments, descriptors=None, collect=True):
         self.name, self.lines = name, []
 
         def limit():
             if descriptors:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+                resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)
         super().__init__(["--name", name, "--cookie-file", cookie_file(), "--epmd-port",
                           str(epmd_port), "--listen", "127.0.0.1", *arguments],
                          stdout=subprocess.PIPE, preexec_fn=limit)

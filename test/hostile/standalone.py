@@ -7,7 +7,7 @@ import time
 
 import process
 from attacks import Attacks
-from behaviours import EXPECTED, silence
+from behaviours import EXPECTED, accept_well, silence
 from process import PATIENCE, VALGRIND, Process, cookie_file, expect
 from rig import dist
 from rig.dist import Acceptor, Closed, connect, node_name
@@ -17,10 +17,16 @@ from rig.proc import free_port
 attack = Attacks()
 
 HANGING_GETADDRINFO = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <netdb.h>
+#include <string.h>
 #include <unistd.h>
 int getaddrinfo(const char *n, const char *s, const struct addrinfo *h, struct addrinfo **r) {
-    (void)n, (void)s, (void)h, (void)r;
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+        dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strstr(n, ".invalid") == 0)
+        return real(n, s, h, r);
     sleep(60);
     return EAI_AGAIN;
 }
@@ -46,7 +52,7 @@ def few_descriptors(world):
     """a node with 40 file descriptors under 100 connections: no spinning, and it recovers."""
     if VALGRIND:
         return  # it keeps descriptors of its own
-    node = world.start("fd", descriptors=40)
+    node = world.start("fd", descriptors=(40, 40))
     port = node.listen_port()
     crowd = [connect(port) for _ in range(100)]
     began = cpu_seconds(node)
@@ -68,34 +74,56 @@ def few_descriptors(world):
     node.stop()
 
 
+@attack
+def low_soft_limit(world):
+    """a node under a low soft limit of descriptors, as most systems set it, holds more links than that."""
+    node = world.start("sl", descriptors=(64, 1024))
+    port = node.listen_port()
+    links = [world.dial("sl%d" % i, port=port) for i in range(100)]
+    for link in links:
+        assert link.call(atom("ping"), 2 * PATIENCE) == "pong"
+        link.close()
+    node.stop()
+
+
 def cpu_seconds(node):
     with open("/proc/%d/stat" % node.process.pid) as f:
         fields = f.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@attack
-def hanging_name_server(world):
-    """a name server that never answers: nothing else waits for it, leaving neither."""
+def start_with_hanging_names(world, alive, *peers):
+    """A node for which *.invalid has a name server that keeps silent; None where that cannot be had."""
     library = os.path.join(process.DIRECTORY, "hang.so")
     built = shutil.which("cc") and subprocess.run(
-        ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library],
+        ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"],
         input=HANGING_GETADDRINFO.encode()).returncode == 0
     if VALGRIND or not built:
-        return
-    process.ENVIRONMENT["LD_PRELOAD"] = library
+        return None
     asan = process.ENVIRONMENT["ASAN_OPTIONS"]
-    process.ENVIRONMENT["ASAN_OPTIONS"] = asan + ":verify_asan_link_order=0"
+    process.ENVIRONMENT.update(LD_PRELOAD=library, ASAN_OPTIONS=asan + ":verify_asan_link_order=0")
     try:
-        node = world.start("dns", *[a for i in range(5) for a in ("--peer", "x@h%d.invalid" % i)])
+        return world.start(alive, *[a for peer in peers for a in ("--peer", peer)])
     finally:
         del process.ENVIRONMENT["LD_PRELOAD"]
         process.ENVIRONMENT["ASAN_OPTIONS"] = asan
+
+
+@attack
+def hanging_name_server(world):
+    """names that hang for a minute: another name, numeric peers and leaving do not wait for them."""
+    good = Acceptor(world.epmd.port, "dnsnamed@localhost", accept_well("dnsnamed@localhost"))
+    node = start_with_hanging_names(world, "dns", *["x@h%d.invalid" % i for i in range(6)],
+                                    "dnsnamed@localhost")
+    if node is None:
+        return
     link = world.dial("dnsgood", port=node.listen_port())
     assert link.call(atom("ping"), PATIENCE) == "pong"
+    node.printed("peer dnsnamed@localhost connected", 5)
     began = time.monotonic()
     node.stop()
     assert time.monotonic() - began < 1, "took %.1f s" % (time.monotonic() - began)
+    good.close()
 
 
 def ping(name, epmd_port):

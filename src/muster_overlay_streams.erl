@@ -1,48 +1,91 @@
 %% @private
-%% Streams to a peer what it has not seen, in messages of bounded size: the sender's process, which
-%% lives as long as that takes, and what the receiver does with a chunk.
+%% Streams that go out: each brings a peer what it has not seen, in messages of bounded size, and has a process of its
+%% own, which lives as long as that takes. A peer has one at a time.
 %%
 %% The receiver says what it has seen (a context). A chunk is an interval of one lineage from there on,
 %% with the entries that it brought and that still live: valid by itself, in this order, whatever else
-%% happens meanwhile. Entries name all their dots, so that the receiver drops what they replaced. What
-%% was removed altogether is left to the session that follows.
+%% happens meanwhile. Entries name all their dots, so that the receiver drops what they replaced
+%% (muster_overlay_intake). What was removed altogether is left to the session that follows.
 %%
 %% The process gets the state from the server piece by piece, so that nobody stalls, and sends at most
 %% a few chunks ahead of what is acknowledged. Lost ones are sent again from there on.
--module(muster_overlay_load).
+-module(muster_overlay_streams).
 
--export([start/4, acknowledged/2, delta/3]).
--export_type([chunk/0, latest/0, send/0]).
+-export([new/0, start/4, acknowledged/3, ended/2]).
+-export_type([streams/0, stream/0, chunk/0]).
+
+%% To whom it goes, and the receiver's reference for it.
+-type stream() :: {muster_overlay_roster:id(), Reference :: term()}.
+-opaque streams() :: #{Monitor :: reference() => {stream(), pid(), whole | latest}}.
 
 -type chunk() ::
     {begin_load, muster_causal:context()}
     | {part, Interval :: tuple(), [{muster_overlay_state:key(), muster_trie:siblings()}]}
     | end_load.
-%% A state's context, with the entries that the receiver lacks, and perhaps others.
--type latest() :: {muster_causal:context(), [{muster_overlay_state:key(), muster_trie:siblings()}]} | unknown.
--type send() :: fun((Sequence :: pos_integer(), chunk()) -> term()).
 
 -define(CHUNK_BYTES, 60000).
 -define(CHUNK_ENTRIES, 400).
 -define(WINDOW, 8).
 -define(REPEAT_MS, 500).
 -define(GIVE_UP_MS, 15000).
+%% Of so many at once all of the state is gone through, of which each process has a list: some 400 bytes for each entry.
+-define(WHOLE, 8).
 
-%% `Seen' is what the receiver has; what it lacks is told here, or to be looked for in all of the server's state.
--spec start(pid(), Seen :: muster_causal:counters(), latest(), send()) -> {pid(), reference()}.
-start(Server, Seen, Latest, Send) ->
-    spawn_monitor(fun() -> run(Server, Seen, Latest, Send) end).
+-spec new() -> streams().
+new() ->
+    #{}.
 
--spec acknowledged(pid(), pos_integer()) -> ok.
-acknowledged(Pid, Sequence) ->
-    Pid ! {acknowledged, Sequence},
-    ok.
+%% Starts one from the calling server, in place of another one to this peer; once only. `Seen' is what the receiver has;
+%% what it lacks is told here, or to be looked for in all of the server's state. Where that is done for too many already,
+%% nothing is started: who hears nothing asks again, or somebody else. For each message that is sent, the server gets
+%% `{streamed, Id, Bytes, sent | lost}'.
+-spec start(stream(), Lacking, {[{atom(), node()}], muster_overlay_carrier:carrier()}, streams()) -> streams() when
+    Lacking :: {Seen :: muster_causal:counters(), muster_overlay_state:latest()}.
+start({Id, _} = Stream, {_, Latest} = Lacking, To, Streams) ->
+    {ToPeer, ToOthers} = lists:partition(fun({{I, _}, _, _}) -> I =:= Id end, maps:values(Streams)),
+    Kind =
+        case Latest of
+            unknown -> whole;
+            _ -> latest
+        end,
+    case lists:keymember(Stream, 1, ToPeer) orelse (Kind =:= whole andalso is_enough(ToOthers)) of
+        true ->
+            Streams;
+        false ->
+            lists:foreach(fun({_, Pid, _}) -> exit(Pid, kill) end, ToPeer),
+            Server = self(),
+            {Pid, Monitor} = spawn_monitor(fun() -> run(Server, Lacking, sender(Server, Stream, To)) end),
+            Streams#{Monitor => {Stream, Pid, Kind}}
+    end.
 
-run(Server, Seen, Latest, Send) ->
+is_enough(Streams) ->
+    length([whole || {_, _, whole} <- Streams]) >= ?WHOLE.
+
+%% The receiver has taken in all up to that chunk.
+-spec acknowledged(stream(), Sequence :: integer(), streams()) -> ok.
+acknowledged(Stream, Sequence, Streams) ->
+    Pids = [Pid || {S, Pid, _} <- maps:values(Streams), S =:= Stream],
+    lists:foreach(fun(Pid) -> Pid ! {acknowledged, Sequence} end, Pids).
+
+%% A process is gone whose monitor this may be.
+-spec ended(reference(), streams()) -> streams().
+ended(Monitor, Streams) ->
+    maps:remove(Monitor, Streams).
+
+%%% The process
+
+run(Server, {Seen, Latest}, Send) ->
     Monitor = erlang:monitor(process, Server),
     {Context, Entries} = lacking(Server, Seen, Latest),
     Chunks = [{begin_load, Context} | parts(Context, Seen, Entries)] ++ [end_load],
     pace(1, Chunks, [], Send, {Monitor, now_ms()}).
+
+sender(Server, {Id, Reference}, {Addresses, Carrier}) ->
+    fun(Sequence, Chunk) ->
+        Body = {chunk, Reference, Sequence, Chunk},
+        Sent = muster_overlay_carrier:send(Addresses, Body, Carrier),
+        Server ! {streamed, Id, erlang:external_size(Body), Sent}
+    end.
 
 lacking(_Server, Seen, {Context, Entries}) ->
     {Context, unseen_of(Entries, Seen, #{})};
@@ -121,29 +164,3 @@ pace(Next, Chunks, Sent, Send, {Monitor, Heard} = Life) ->
 
 now_ms() ->
     erlang:monotonic_time(millisecond).
-
-%% What a part brings to the receiver's state, as a delta: of the entries those dots that lie in the interval
-%% live, and those here that the sender has seen and does not list are dead.
--spec delta(chunk(), Theirs :: muster_causal:context(), muster_overlay_state:state()) -> muster_crdt_delta:delta().
-delta({part, {_, Lineage, Above, UpTo} = Interval, Entries}, Theirs, #{root := Root}) ->
-    Seen = muster_causal:counters(Theirs),
-    Live = [
-        {Key, [S || S <- Siblings, element(1, S) =:= Lineage, element(2, S) > Above, element(2, S) =< UpTo]}
-     || {Key, Siblings} <- Entries
-    ],
-    Dead = [
-        {Key, Dots}
-     || {Key, Siblings} <- Entries,
-        Dots <- [replaced(Siblings, muster_trie:siblings(Key, Root), Seen)],
-        Dots =/= []
-    ],
-    {delta, [Interval], Dead, Live}.
-
-replaced(_Theirs, [], _Seen) ->
-    [];
-replaced(Theirs, Ours, Seen) ->
-    Named = [dot(S) || S <- Theirs],
-    [Dot || S <- Ours, Dot <- [dot(S)], muster_causal:is_seen(Dot, Seen), not lists:member(Dot, Named)].
-
-dot(Sibling) ->
-    {element(1, Sibling), element(2, Sibling)}.
