@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/errors.h"
 #include "node/leaving.h"
 #include "node/node.h"
 #include "node/options.h"
@@ -45,13 +46,15 @@ static void say(const char *format, ...) {
     }
 }
 
+static const char *reason(const struct muster_peer *peer) {
+    return peer->detail[0] != '\0' ? peer->detail : muster_peer_state_text(peer->state);
+}
+
 /* --- Run: one line for each thing that happens --- */
 
 static void on_peer(void *context, const struct muster_peer *peer) {
     (void)context;
-    const char *detail =
-        peer->detail[0] != '\0' ? peer->detail : muster_peer_state_text(peer->state);
-    say("peer %s %s: %s\n", peer->name.text, muster_peer_state_name(peer->state), detail);
+    say("peer %s %s: %s\n", peer->name.text, muster_peer_state_name(peer->state), reason(peer));
 }
 
 static void on_published(void *context, int published, const char *text) {
@@ -128,13 +131,27 @@ static void on_sample(void *context, const struct muster_watch *watch, uint64_t 
     }
 }
 
+static void give_up(struct standalone *s, const struct muster_peer *peer) {
+    if (!s->leaving.begun) {
+        fprintf(stderr, "muster_node: %s does not answer: %s: %s\n", peer->name.text,
+                muster_peer_state_name(peer->state), reason(peer));
+        muster_leaving_begin(&s->leaving, MUSTER_EXIT_FAILED);
+    }
+}
+
+/* A dial or the link has failed: another attempt would tell nothing else, and whoever pings wants
+ * to know why. Where both sides dial, the peer's attempt is still to come. */
+static void on_pinged_peer(void *context, const struct muster_peer *peer) {
+    struct standalone *s = context;
+    if (peer->state != MUSTER_PEER_CONNECTED && peer->state != MUSTER_PEER_SIMULTANEOUS &&
+        muster_node_name_equal(&peer->name, &s->options.peers[0])) {
+        give_up(s, peer);
+    }
+}
+
 static void on_ping_limit(uv_timer_t *timer) {
     struct standalone *s = timer->data;
-    const struct muster_peer *peer = muster_peers_find(&s->node.peers, &s->options.peers[0]);
-    fprintf(stderr, "muster_node: %s does not answer: %s: %s\n", s->options.peers[0].text,
-            peer != NULL ? muster_peer_state_name(peer->state) : "idle",
-            peer != NULL ? peer->detail : "");
-    muster_leaving_begin(&s->leaving, MUSTER_EXIT_FAILED);
+    give_up(s, muster_peers_find(&s->node.peers, &s->options.peers[0]));
 }
 
 /* --- Life --- */
@@ -146,9 +163,13 @@ static int join(struct standalone *s) {
         return status;
     }
     struct muster_slice key = muster_slice(MONITOR_KEY, strlen(MONITOR_KEY));
-    muster_monitor_start(&s->node.monitors, key, &s->options.monitor);
+    status = muster_monitor_start(&s->node.monitors, key, &s->options.monitor);
+    if (status != 0) {
+        fprintf(stderr, "muster_node: cannot watch: %s\n", muster_strerror(status));
+        return status;
+    }
     struct muster_monitor *monitor = muster_monitor_find(&s->node.monitors, key);
-    for (unsigned i = 0; monitor != NULL && i < s->options.peer_count; i++) {
+    for (unsigned i = 0; i < s->options.peer_count; i++) {
         if (muster_watch_start(monitor, &s->options.peers[i], MUSTER_HEALTHY, 0) != 0) {
             fprintf(stderr, "muster_node: --peer %s: a node cannot watch itself\n",
                     s->options.peers[i].text);
@@ -160,12 +181,15 @@ static int join(struct standalone *s) {
 
 static enum muster_exit run(struct standalone *s) {
     int ping = s->options.mode == MUSTER_MODE_PING;
-    struct muster_node_owner owner =
-        ping ? (struct muster_node_owner){.context = s, .on_sample = on_sample}
-             : (struct muster_node_owner){.context = s,
-                                          .on_peer = on_peer,
-                                          .on_published = on_published,
-                                          .on_status = on_status};
+    struct muster_node_owner owner = {.context = s};
+    if (ping) {
+        owner.on_peer = on_pinged_peer;
+        owner.on_sample = on_sample;
+    } else {
+        owner.on_peer = on_peer;
+        owner.on_published = on_published;
+        owner.on_status = on_status;
+    }
     s->loop = uv_default_loop();
     muster_node_init(&s->node, s->loop, &owner);
     muster_leaving_init(&s->leaving, s->loop, on_leave, s);

@@ -1,18 +1,17 @@
 """Attacks on the control port: what a BEAM gone wrong could write, or not read."""
 import os
 import signal
+import socket
 import struct
+import subprocess
 import time
 
-from dist import VERSION, Atom, atom, binary, frame4, integer, list_, map_, node_name, tuple_
-from process import Port, wait_for
+from attacks import Attacks
+from process import COMMAND, ENVIRONMENT, VALGRIND, Port, Process
+from rig.dist import frame4, node_name
+from rig.etf import VERSION, Atom, atom, binary, integer, list_, map_, tuple_
 
-ATTACKS = []
-
-
-def attack(function):
-    ATTACKS.append(function)
-    return function
+attack = Attacks()
 
 
 class World:
@@ -61,7 +60,7 @@ def terminated(world):
     """control: SIGTERM, as systemd sends it to a whole service, is as good as the end of file."""
     port = world.configured()
     port.process.send_signal(signal.SIGTERM)
-    port.wait(0)
+    port.ends_with(0)
 
 
 @attack
@@ -95,7 +94,7 @@ def refusal(world, term):
     port = world.port()
     port.send(term)
     text = port.frame(lambda f: f[0] == "refused", "refusal")[1].decode()
-    port.wait(2)
+    port.ends_with(2)
     return text
 
 
@@ -182,9 +181,9 @@ def beam_that_never_reads(world):
         port.write(many * 500)
         try:
             most = max(most, port.resident_kb())
-        except (OSError, AttributeError):
+        except OSError:
             break
-    port.wait(3)
+    port.ends_with(3)
     assert instrumented or most < 48 << 10, "%d KB resident" % most
 
 
@@ -225,7 +224,6 @@ def thousand_monitors(world):
 @attack
 def distribute_twice(world):
     """control: distribute is refused the second time and with a port that is taken."""
-    import socket
     port = world.configured()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -265,19 +263,15 @@ def own_name_wanted_early(world):
 @attack
 def not_pipes(world):
     """control: --port on something else than pipes says so and exits with 2."""
-    from process import Process
     for path in ("/dev/null", __file__):
         with open(path) as f:
             node = Process(["--port"], stdin=f, stdout=f)
-            node.wait(2)
+            node.ends_with(2)
 
 
 @attack
 def standard_files_closed(world):
     """control: started with stdin, stdout and stderr closed it ends, and no socket takes their place."""
-    import subprocess
-
-    from process import COMMAND, ENVIRONMENT, VALGRIND
     if VALGRIND:
         return  # it does not run so itself
 
@@ -285,7 +279,6 @@ def standard_files_closed(world):
         os.close(0), os.close(1), os.close(2)
     code = subprocess.Popen(COMMAND + ["--port"], preexec_fn=close, env=ENVIRONMENT).wait(20)
     assert code == 2, code
-    wait_for(lambda: True, "")
 
 
 @attack
