@@ -83,6 +83,16 @@ static int take_table(struct muster_commander *c, muster_member from,
     return 0;
 }
 
+/* The message that it gives way to is not answered: the next one finds it a follower. */
+static int give_way(struct muster_commander *c, struct muster_moment moment,
+                    struct muster_commander_effects *effects) {
+    static const struct muster_event resign = {.kind = MUSTER_EVENT_RESIGN};
+    int error = muster_election_step(&c->election, &resign, moment, &effects->election);
+    muster_commander_forget_table(c);
+    effects->table_changed = true;
+    return error;
+}
+
 static int step_election(struct muster_commander *c, const struct muster_commander_event *event,
                          struct muster_moment moment, struct muster_commander_effects *effects) {
     const struct muster_event *inner = &event->election;
@@ -91,13 +101,20 @@ static int step_election(struct muster_commander *c, const struct muster_command
     if (inner->kind == MUSTER_EVENT_ADD_VOTER || inner->kind == MUSTER_EVENT_REMOVE_VOTER)
         return MUSTER_E_UNSUPPORTED;
     if (inner->kind == MUSTER_EVENT_MESSAGE) {
+        if (muster_commander_stands_fast(c, inner->message, event->note))
+            return 0;
         int error =
             take_table(c, inner->member, inner->message, event->note, &effects->table_changed);
         if (error != 0)
             return error;
         muster_commander_hear(c, inner->member, inner->message->age, event->note);
+        if (muster_commander_gives_way(c, inner->message, event->note))
+            return give_way(c, moment, effects);
     }
-    return muster_election_step(&c->election, inner, moment, &effects->election);
+    int error = muster_election_step(&c->election, inner, moment, &effects->election);
+    if (inner->kind == MUSTER_EVENT_LINK_OPENED)
+        muster_commander_listen(c);
+    return error;
 }
 
 /* An attempt to hand over that found no majority counts like a loss; true if the table notes it. */
