@@ -34,6 +34,8 @@ CFLAGS_COMMON = -std=c11 -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow -Wstri
                 -Wmissing-prototypes -Wpointer-arith -Wvla $(WERROR)
 # -U first: Ubuntu's gcc defines _FORTIFY_SOURCE by itself, and a second definition is a warning.
 CFLAGS_release = -O2 -g -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+NIF_CFLAGS_release = -O3
+NIF_LTO_release = -flto -ffat-lto-objects -flto-partition=one
 CFLAGS_asan = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_fuzz = -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
               -fno-sanitize-recover=all -DMUSTER_FUZZING
@@ -70,6 +72,8 @@ endif
 CORE_SRC := $(wildcard c_src/core/*.c)
 NODE_SRC := $(wildcard c_src/node/*.c)
 NIF_SRC := $(wildcard c_src/nif/*.c)
+# What of the core the NIF library needs.
+NIF_CORE_SRC := $(wildcard c_src/core/trie*.c) $(addprefix c_src/core/,causal_context.c dot.c lineage.c siphash.c)
 UNIT_SRC := $(wildcard c_src/test/unit/test_*.c)
 FUZZ_SRC := $(wildcard c_src/test/fuzz/fuzz_*.c)
 HEADERS := $(wildcard c_src/*/*.h)
@@ -79,7 +83,6 @@ CORE_OBJ := $(call obj,$(CORE_SRC))
 NODE_OBJ := $(call obj,$(NODE_SRC))
 # What tests and fuzz targets may link of the C node: all of it but main().
 NODE_LIB_OBJ := $(filter-out $(OUT)/node/main.o,$(NODE_OBJ))
-NIF_OBJ := $(call obj,$(NIF_SRC))
 UNIT_BIN := $(patsubst c_src/test/unit/%.c,$(OUT)/unit/%,$(UNIT_SRC))
 FUZZ_BIN := $(patsubst c_src/test/fuzz/%.c,$(OUT)/fuzz/%,$(FUZZ_SRC))
 TIDY_OK := $(patsubst c_src/%.c,build/tidy/%.ok,$(CORE_SRC) $(NODE_SRC) $(NIF_SRC))
@@ -179,7 +182,8 @@ build/libs-checked: script/check-libs build/erlang.mk
 
 # Changes only when the compiler, its flags or the version do; then everything is rebuilt. Nothing is
 # written otherwise: what is built may be read-only.
-FLAGS_IN_USE = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(INCLUDES) $(LDFLAGS_ALL) $(NODE_LIBS)
+FLAGS_IN_USE = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(INCLUDES) $(LDFLAGS_ALL) $(NODE_LIBS) \
+               $(NIF_CFLAGS_$(BUILD)) $(NIF_LTO_$(BUILD))
 $(OUT)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo $(call quote,$(FLAGS_IN_USE)) | cmp -s - $@ || { echo $(call quote,$(FLAGS_IN_USE)) > $(TMP) && mv $(TMP) $@; }
@@ -200,9 +204,14 @@ $(OUT)/muster_node: $(NODE_OBJ) $(OUT)/libmuster_core.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $(TMP) $^ $(NODE_LIBS) && mv $(TMP) $@
 
-$(OUT)/muster_nif.so: $(NIF_OBJ) $(OUT)/libmuster_core.a
-	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS_ALL) $(NIF_LDFLAGS) $(LDFLAGS_ALL) -o $(TMP) $^ && mv $(TMP) $@
+# Compiled as a whole, as it is made of functions of a few nanoseconds that call each other across files. Without
+# link-time optimisation where the compiler or its linker has none: clang's needs a linker of its own.
+NIF_CC = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_COMMON) $(CFLAGS_$(BUILD)) $(NIF_CFLAGS_$(BUILD)) $(CFLAGS) $(INCLUDES) \
+         $(NIF_LDFLAGS) $(LDFLAGS_ALL)
+$(OUT)/muster_nif.so: $(NIF_SRC) $(NIF_CORE_SRC) $(HEADERS) $(OUT)/flags | build/libs-checked
+	$(call say,CC)
+	$(Q){ $(if $(NIF_LTO_$(BUILD)),$(NIF_CC) $(NIF_LTO_$(BUILD)) -o $(TMP) $(filter %.c,$^) 2>/dev/null ||) \
+	  $(NIF_CC) -o $(TMP) $(filter %.c,$^); } && mv $(TMP) $@
 
 unit: $(UNIT_BIN)
 	@:

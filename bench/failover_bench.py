@@ -8,11 +8,12 @@ import os
 import sys
 import traceback
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "acceptance"))
+TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test")
+sys.path[1:1] = [TESTS, os.path.join(TESTS, "acceptance")]
 import failover  # noqa: E402
 from beams import Cluster, compile_nodes  # noqa: E402
 from bench_support import emit  # noqa: E402
-from checks import percentile  # noqa: E402
+from rig.checks import percentile  # noqa: E402
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "10"))
 # The baseline's cluster with a net_ticktime of 4 s instead of 60: nobody waits for a bench to tick 15 times.

@@ -15,7 +15,8 @@
 %% is told afterwards, and nothing else is. Of other servers the events in between are missing. A
 %% server that is stopped (with the reason `normal') ends its subscriptions.
 %%
-%% They run under the application's supervisor, so `muster' must be started.
+%% They run under the application's supervisor, so `muster' must be started. A function of a module that is loaded anew
+%% goes with its code, as everywhere in Erlang: at the second time its subscription ends. `fun Module:Function/1' stays.
 -module(muster_callbacks).
 
 -behaviour(supervisor).
@@ -25,6 +26,8 @@
 -export([init/1]).
 
 -export_type([id/0, source/0, callback/0]).
+
+-define(MODULES, [muster_discovery, muster_node_monitor, muster_topology, muster_overlay, muster_comms]).
 
 -type id() :: binary().
 -type source() :: {
@@ -37,11 +40,15 @@
 %% at the moment; `{error, timeout}': it did not answer within 5 s; `{error, not_started}': the application is
 %% not.
 -spec add(source(), callback()) -> {ok, id()} | {error, not_running | timeout | not_started}.
-add({Module, Server}, Callback) when is_atom(Module), is_function(Callback, 1) ->
+add(Source, Callback) ->
+    ok = muster_arguments:check({?MODULE, add, [Source, Callback]}, [
+        {1, is_source(Source), <<"a module that has events, and a server of it: its name or pid">>},
+        {2, is_function(Callback, 1), <<"a function of one argument">>}
+    ]),
     Id = <<"muster-", (integer_to_binary(erlang:unique_integer([positive])))/binary>>,
     Child = #{
         id => Id,
-        start => {muster_callback, start_link, [{Module, Server}, Callback]},
+        start => {muster_callback, start_link, [Source, Callback]},
         restart => temporary,
         shutdown => 1000
     },
@@ -57,6 +64,11 @@ add({Module, Server}, Callback) when is_atom(Module), is_function(Callback, 1) -
     catch
         exit:{noproc, _} -> {error, not_started}
     end.
+
+is_source({Module, Server}) ->
+    lists:member(Module, ?MODULES) andalso (is_pid(Server) orelse is_atom(Server));
+is_source(_) ->
+    false.
 
 %% @doc Ends a subscription: the function is not called again. A call that is under way goes on. May be used
 %% inside the function itself.

@@ -50,14 +50,9 @@
     os_pid :: pos_integer() | undefined,
     up_since = 0 :: integer(),
     backoff = ?BACKOFF_MIN_MS :: pos_integer(),
-    next_id = 1 :: pos_integer(),
-    requests = #{} :: #{pos_integer() => muster_cnode:reply_to() | distribute},
+    requests = muster_cnode_requests:new() :: muster_cnode_requests:requests(),
     services = muster_cnode_services:new() :: muster_cnode_services:services(),
-    %% The BEAM node's name that the C node was given.
-    distributed :: node() | undefined,
-    %% Why it is in no cluster, as last logged.
-    kept_out :: term(),
-    cookies = muster_cnode_cookies:new() :: muster_cnode_cookies:cookies()
+    cluster = muster_cnode_cluster:new() :: muster_cnode_cluster:cluster()
 }).
 
 %% @private
@@ -109,11 +104,14 @@ handle_info({'DOWN', _, process, Pid, Reason}, S) ->
     {noreply, say_farewell(muster_cnode_services:gone(Pid, Reason, S#state.services), S)};
 handle_info({nodeup, Node}, S) when Node =:= node() ->
     {noreply, distribute(S)};
-handle_info({nodedown, Node}, #state{distributed = Node} = S) ->
-    {noreply, leave_cluster(S)};
+handle_info({nodedown, Node}, #state{cluster = Cluster} = S) ->
+    case muster_cnode_cluster:is_beside(Node, Cluster) of
+        true -> {noreply, renamed(S)};
+        false -> {noreply, S}
+    end;
 handle_info(check, S) ->
     schedule_check(),
-    {noreply, refresh_cookies(distribute(S))};
+    {noreply, send_cookies(distribute(S))};
 handle_info({'EXIT', Pid, Reason}, #state{owner = Owner} = S) when Pid =/= Owner, is_pid(Pid) ->
     %% Linked to nobody but the owner and the supervisor, whose exits must end this process.
     case Reason of
@@ -139,7 +137,7 @@ terminate(_Reason, #state{owner = Owner}) ->
 format_status(Status) ->
     maps:map(
         fun
-            (state, S) -> S#state{cookies = muster_cnode_cookies:concealed(S#state.cookies)};
+            (state, S) -> S#state{cluster = muster_cnode_cluster:concealed(S#state.cluster)};
             (message, Message) -> without_argument(Message);
             (log, Events) -> [without_arguments(Event) || Event <- Events];
             (_, Value) -> Value
@@ -179,8 +177,7 @@ start_cnode(Path, #state{options = Options} = S) ->
                 phase = starting,
                 generation = erlang:unique_integer([positive, monotonic]),
                 owner = Owner,
-                os_pid = OsPid,
-                distributed = undefined
+                os_pid = OsPid
             });
         {error, {already_started, _}} ->
             %% Of a predecessor of this process: its C node is still leaving.
@@ -235,7 +232,8 @@ in_words(Reason, _) ->
     io_lib:format("is gone (~0tp)", [Reason]).
 
 leave_phase(Phase, Reason, #state{phase = Was, generation = Generation} = S) ->
-    maps:foreach(fun(_, ReplyTo) -> reply(ReplyTo, {error, cnode_down}) end, S#state.requests),
+    {Askers, None} = muster_cnode_requests:take_all(S#state.requests),
+    lists:foreach(fun(Asker) -> reply(Asker, {error, cnode_down}) end, Askers),
     UptimeMs = now_ms() - S#state.up_since,
     case Was of
         up ->
@@ -251,74 +249,52 @@ leave_phase(Phase, Reason, #state{phase = Was, generation = Generation} = S) ->
     S#state{
         phase = Phase,
         down_reason = Reason,
-        requests = #{},
-        cookies = muster_cnode_cookies:new(),
+        requests = None,
+        cluster = muster_cnode_cluster:leave(S#state.cluster),
         backoff = backoff(Was, UptimeMs, S)
     }.
 
 backoff(up, UptimeMs, _) when UptimeMs >= ?STABLE_MS -> ?BACKOFF_MIN_MS;
 backoff(_, _, #state{backoff = Backoff}) -> Backoff.
 
-%%% Distribution
+%%% The cluster
 
-%% Tells the C node which cluster to join. A name that it cannot take over (the BEAM node was
-%% renamed) needs a new one.
-distribute(#state{phase = Phase} = S) when Phase =/= starting, Phase =/= up ->
-    S;
-distribute(#state{distributed = Node} = S) when Node =:= node() ->
-    S;
-distribute(#state{distributed = undefined} = S) ->
-    case muster_distribution:config() of
-        not_alive ->
-            S;
-        {ok, Config} ->
-            S1 = S#state{distributed = node(), cookies = muster_cnode_cookies:sent(erlang:get_cookie())},
-            request(distribute, node, distribute, Config, S1);
-        {error, Reason} ->
-            kept_out(muster_distribution:format_error(Reason), S)
-    end;
+%% Tells a C node that runs which one to join, if that is news.
+distribute(#state{phase = Phase, cluster = Cluster} = S) when Phase =:= starting; Phase =:= up ->
+    {News, New} = muster_cnode_cluster:join(Cluster),
+    cluster_news(News, S#state{cluster = New});
 distribute(S) ->
-    leave_cluster(S).
-
-%% To be tried again soon, but not to be logged again.
-kept_out(Text, #state{kept_out = Text} = S) ->
-    S#state{distributed = undefined};
-kept_out(Text, S) ->
-    ?LOG_ERROR("muster's C node stays out of the cluster: ~ts", [Text], ?LOG_META),
-    notify_key({node, peers}, kept_out_event(Text), S),
-    S#state{distributed = undefined, kept_out = Text}.
-
-leave_cluster(#state{owner = Owner} = S) when is_pid(Owner) ->
-    muster_port_owner:stop(Owner),
-    (leave_phase(stopping, renamed, S))#state{distributed = undefined};
-leave_cluster(S) ->
     S.
 
-%%% Cookies
-
-peer_event({peer, _, cookie_mismatch, _} = Event, #state{cookies = Cookies} = S) ->
-    refresh_cookies(S#state{cookies = muster_cnode_cookies:peer_event(Event, Cookies)});
-peer_event(Event, #state{cookies = Cookies} = S) ->
-    S#state{cookies = muster_cnode_cookies:peer_event(Event, Cookies)}.
-
-refresh_cookies(#state{distributed = undefined} = S) ->
+cluster_news(none, S) ->
     S;
-refresh_cookies(#state{cookies = Cookies} = S) ->
-    All = erlang:get_cookie(),
-    {Arguments, New} = muster_cnode_cookies:refresh(All, fun(Node) -> cookie_of(Node, All) end, Cookies),
-    lists:foldl(
-        fun(Argument, Acc) -> cast_to_cnode(node, set_cookie, Argument, Acc) end,
-        S#state{cookies = New},
-        Arguments
-    ).
+cluster_news({distribute, Config}, S) ->
+    request(distribute, node, distribute, Config, S);
+cluster_news(renamed, S) ->
+    renamed(S);
+cluster_news({kept_out, Why} = Event, S) ->
+    _ = Why =/= none andalso
+        ?LOG_ERROR("muster's C node stays out of the cluster: ~ts", [Why], ?LOG_META),
+    notify_key({node, peers}, Event, S),
+    S.
 
-%% A node with a cookie of its own has been named by the user, so its atom exists.
-cookie_of(Node, Default) ->
-    try
-        erlang:get_cookie(binary_to_existing_atom(Node, utf8))
-    catch
-        error:_ -> Default
+renamed(#state{owner = Owner} = S) when is_pid(Owner) ->
+    muster_port_owner:stop(Owner),
+    leave_phase(stopping, renamed, S);
+renamed(S) ->
+    S.
+
+peer_event(Event, #state{cluster = Cluster} = S) ->
+    {IsMismatch, New} = muster_cnode_cluster:peer_event(Event, Cluster),
+    case IsMismatch of
+        true -> send_cookies(S#state{cluster = New});
+        false -> S#state{cluster = New}
     end.
+
+send_cookies(#state{cluster = Cluster} = S) ->
+    {Arguments, New} = muster_cnode_cluster:new_cookies(Cluster),
+    Send = fun(Argument, Acc) -> cast_to_cnode(node, set_cookie, Argument, Acc) end,
+    lists:foldl(Send, S#state{cluster = New}, Arguments).
 
 %%% Frames from the C node
 
@@ -339,8 +315,8 @@ term(_, #state{phase = Phase} = S) when Phase =/= starting, Phase =/= up ->
     %% Said before it went.
     S;
 term({reply, Id, Result}, #state{requests = Requests} = S) ->
-    case maps:take(Id, Requests) of
-        {ReplyTo, Rest} -> answered(ReplyTo, Result, S#state{requests = Rest});
+    case muster_cnode_requests:take(Id, Requests) of
+        {Asker, Rest} -> answered(Asker, Result, S#state{requests = Rest});
         error -> S
     end;
 term({event, node, peers, Event}, S) ->
@@ -376,28 +352,25 @@ came_up(Info, #state{generation = Generation, os_pid = OsPid} = S) ->
     ),
     S#state{phase = up, up_since = now_ms()}.
 
-answered(distribute, {error, {Kind, Text}}, S) when is_binary(Text) ->
-    kept_out(io_lib:format("~ts: ~ts", [Kind, Text]), S);
-answered(distribute, {error, Reason}, S) ->
-    kept_out(io_lib:format("~0tp", [Reason]), S);
-answered(distribute, {ok, _}, S) ->
-    S#state.kept_out =:= undefined orelse notify_key({node, peers}, {kept_out, none}, S),
-    S#state{kept_out = undefined};
-answered(ReplyTo, Result, S) ->
-    reply(ReplyTo, Result),
+answered(distribute, Result, #state{cluster = Cluster} = S) ->
+    {News, New} = muster_cnode_cluster:answered(Result, Cluster),
+    cluster_news(News, S#state{cluster = New});
+answered(Asker, Result, S) ->
+    reply(Asker, Result),
     S.
 
 %%% Requests
 
-request(ReplyTo, _, _, _, #state{phase = unavailable} = S) ->
-    reply(ReplyTo, {error, unavailable}),
+request(Asker, _, _, _, #state{phase = unavailable} = S) ->
+    reply(Asker, {error, unavailable}),
     S;
-request(ReplyTo, _, _, _, #state{phase = Phase} = S) when Phase =:= down; Phase =:= stopping ->
-    reply(ReplyTo, {error, cnode_down}),
+request(Asker, _, _, _, #state{phase = Phase} = S) when Phase =:= down; Phase =:= stopping ->
+    reply(Asker, {error, cnode_down}),
     S;
-request(ReplyTo, Service, Op, Arg, #state{next_id = Id, requests = Requests} = S) ->
+request(Asker, Service, Op, Arg, #state{requests = Requests} = S) ->
+    {Id, New} = muster_cnode_requests:add(Asker, Requests),
     send({call, Id, Service, Op, Arg}, S),
-    S#state{next_id = Id + 1, requests = Requests#{Id => ReplyTo}}.
+    S#state{requests = New}.
 
 cast_to_cnode(Service, Op, Arg, #state{phase = Phase} = S) when Phase =:= up; Phase =:= starting ->
     send({cast, Service, Op, Arg}, S),
@@ -418,14 +391,12 @@ reply(distribute, _) ->
 
 %%% Services
 
-add_service(Pid, ServiceKey, OnExit, #state{services = Services, kept_out = KeptOut} = S) ->
+add_service(Pid, ServiceKey, OnExit, #state{services = Services, cluster = Cluster} = S) ->
     Pid ! presence(S),
-    _ = KeptOut =/= undefined andalso ServiceKey =:= {node, peers} andalso
-        (Pid ! {muster_cnode, event, node, peers, kept_out_event(KeptOut)}),
+    KeptOut = muster_cnode_cluster:kept_out(Cluster),
+    _ = KeptOut =/= none andalso ServiceKey =:= {node, peers} andalso
+        (Pid ! {muster_cnode, event, node, peers, {kept_out, KeptOut}}),
     S#state{services = muster_cnode_services:add(Pid, ServiceKey, OnExit, Services)}.
-
-kept_out_event(Text) ->
-    {kept_out, unicode:characters_to_binary(Text)}.
 
 presence(#state{phase = up, generation = Generation}) ->
     {muster_cnode, up, Generation};

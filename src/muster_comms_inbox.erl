@@ -75,8 +75,8 @@ handle({swarm_msg, _} = Message, #state{subscribers = Subscribers} = S) ->
     S;
 handle({'DOWN', Holder, process, _, _}, #state{holder = Holder} = S) when is_reference(Holder) ->
     claim(S);
-handle({'DOWN', _, process, Pid, _}, #state{subscribers = Subscribers} = S) ->
-    S#state{subscribers = muster_subscribers:remove(Pid, Subscribers)};
+handle({'DOWN', Monitor, process, Pid, _}, #state{subscribers = Subscribers} = S) ->
+    S#state{subscribers = muster_subscribers:down(Monitor, Pid, Subscribers)};
 handle({?MODULE, From, Tag, {What, Pid}}, S) when is_pid(From), is_pid(Pid) ->
     _ = erlang:send(From, {Tag, ok}, [nosuspend, noconnect]),
     S#state{subscribers = changed(What, Pid, S#state.subscribers)};

@@ -6,15 +6,10 @@
 %% `connect', `disconnect' and `list_nodes' are injected as in libcluster: `{Module, Function,
 %% Arguments}', to which the first two get the node appended.
 %%
-%% == Partial partitions ==
-%% When A and B cannot reach each other and C reaches both, OTP's `global' does not let C keep both
-%% connections (`prevent_overlapping_partitions'): connecting to B tears C from A. So before a lost
-%% connection is made again, the C node beside the node is asked which nodes it reaches, and the
-%% attempt is held back while one side reaches a node that the other does not.
-%% Where nobody answers (a node without muster) only the growing waits protect.
+%% A lost connection is not made again while that would overlap partitions ({@link muster_overlap}).
 %%
 %% The owner gets `{muster_connector, Pid, Event}', `Event' being `{up, Node}', `{down, Node, Reason}',
-%% `{attempt, Node, Result, Us}'.
+%% `{attempt, Node, Result, Us}' or `{pruned, Tag, Nodes}'.
 -module(muster_connector).
 
 -behaviour(gen_server).
@@ -24,16 +19,12 @@
     topology/3,
     found/3, unproven/3, lost/3,
     leaving/3, pause/1, resume/1, cnode_down/1,
-    prune/1, info/1,
-    attempt/3,
-    overlap/5
+    prune/2, info/1,
+    attempt/3
 ]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([options/0, mfas/0, event/0]).
-
--define(CONSULT_MS, 2000).
--define(CNODE_SUFFIX, <<"-muster">>).
 
 -type mfas() :: #{connect := mfa_(), disconnect := mfa_(), list_nodes := mfa_()}.
 -type mfa_() :: {module(), atom(), [term()]}.
@@ -52,7 +43,8 @@
 -type event() ::
     {up, node()}
     | {down, node(), Reason :: term()}
-    | {attempt, node(), muster_reconnect:result(), Us :: non_neg_integer()}.
+    | {attempt, node(), muster_reconnect:result(), Us :: non_neg_integer()}
+    | {pruned, Tag :: term(), [node()]}.
 
 -record(worker, {
     pid :: pid(),
@@ -67,8 +59,6 @@
     options :: options(),
     core :: muster_reconnect:core(),
     mfas = #{} :: #{term() => mfas()},
-    %% Of connected nodes and of those that discovery may connect: the only names that are atoms.
-    atoms = #{} :: #{binary() => node()},
     up = #{} :: #{node() => true},
     workers = #{} :: #{reference() => #worker{}},
     asked = #{} :: #{binary() => true},
@@ -120,10 +110,10 @@ cnode_down(Pid) ->
     gen_server:cast(Pid, cnode_down).
 
 %% @doc Forgets the nodes that are down until they are found again, and disconnects them, which
-%% means something where `disconnect' is not the BEAM's. Returns their names.
--spec prune(pid()) -> [node()].
-prune(Pid) ->
-    gen_server:call(Pid, prune, infinity).
+%% means something where `disconnect' is not the BEAM's. The event `pruned' gives their names.
+-spec prune(pid(), Tag :: term()) -> ok.
+prune(Pid, Tag) ->
+    gen_server:cast(Pid, {prune, Tag}).
 
 -spec info(pid()) -> #{binary() => #{atom() => term()}}.
 info(Pid) ->
@@ -143,16 +133,6 @@ init(Options) ->
     {ok, #state{options = Options, core = Core}}.
 
 %% @private
-handle_call(prune, _From, #state{core = Core, atoms = Atoms} = S) ->
-    Down = [
-        Name
-     || Name <- muster_reconnect:known(Core),
-        not muster_reconnect:is_up(Name, Core),
-        muster_reconnect:phase(Name, Core) =/= connecting
-    ],
-    lists:foreach(fun(Name) -> disconnect(Name, S) end, Down),
-    S1 = lists:foldl(fun(Name, Acc) -> step({forget, Name}, Acc) end, S, Down),
-    {reply, lists:sort([maps:get(Name, Atoms) || Name <- Down]), S1};
 handle_call(info, _From, #state{core = Core} = S) ->
     {reply, muster_reconnect:info(Core), S};
 handle_call(_, _From, S) ->
@@ -162,7 +142,7 @@ handle_call(_, _From, S) ->
 handle_cast({topology, By, Mfas}, #state{mfas = All} = S) ->
     {noreply, refresh(S#state{mfas = All#{By => Mfas}})};
 handle_cast({What, Name, By}, S) when What =:= found; What =:= unproven ->
-    {noreply, step({What, Name, By}, know(binary_to_atom(Name, utf8), S))};
+    {noreply, step({What, Name, By}, S)};
 handle_cast({lost, Name, By}, S) ->
     {noreply, step({lost, Name, By}, S)};
 handle_cast({leaving, Name, Leaving}, S) ->
@@ -174,6 +154,8 @@ handle_cast(cnode_down, #state{asked = Asked} = S) ->
         )};
 handle_cast(What, S) when What =:= pause; What =:= resume ->
     {noreply, step(What, S)};
+handle_cast({prune, Tag}, S) ->
+    {noreply, pruned(Tag, S)};
 handle_cast(_, S) ->
     {noreply, S}.
 
@@ -220,8 +202,8 @@ effect({ask_link, Name}, #state{asked = Asked} = S) ->
     Whose = {message, self(), {link, Name}},
     muster_cnode:send_request(Whose, node, peer, #{node => Name}),
     S#state{asked = Asked#{Name => true}};
-effect({connect, Name, Attempt, How}, #state{atoms = Atoms, options = Options} = S) ->
-    Node = maps:get(Name, Atoms),
+effect({connect, Name, Attempt, How}, #state{options = Options} = S) ->
+    Node = node_of(Name),
     {By, #{connect := Connect}} = mfas(Name, S),
     Careful = How =:= careful andalso maps:get(consult, Options),
     {Pid, Monitor} = spawn_monitor(?MODULE, attempt, [Node, Connect, Careful]),
@@ -262,8 +244,8 @@ reschedule(#state{timer = Timer, core = Core} = S) ->
 attempt(Node, {Module, Function, Arguments}, Careful) ->
     Result =
         try
-            case Careful andalso consult(Node) of
-                held -> held;
+            case Careful andalso muster_overlap:check(Node) of
+                overlap -> held;
                 _ -> apply(Module, Function, Arguments ++ [Node])
             end
         of
@@ -286,10 +268,10 @@ ended(#worker{name = Name, attempt = Attempt, timer = Timer} = Worker, Reason, S
     %% First what the BEAM says, then what the attempt says of itself.
     step({ended, Name, Attempt, Result}, refresh(S)).
 
-told(#worker{name = Name, by = By, started = Started}, Result, #state{atoms = Atoms} = S) ->
-    #state{options = #{telemetry := {Prefix, Metadata}} = Options} = S,
+told(#worker{name = Name, by = By, started = Started}, Result, #state{options = Options}) ->
+    #{telemetry := {Prefix, Metadata}} = Options,
     Duration = erlang:monotonic_time() - Started,
-    Node = maps:get(Name, Atoms),
+    Node = node_of(Name),
     Us = erlang:convert_time_unit(Duration, native, microsecond),
     tell({attempt, Node, Result, Us}, Options),
     {Outcome, More} =
@@ -304,10 +286,21 @@ told(#worker{name = Name, by = By, started = Started}, Result, #state{atoms = At
         maps:merge(Metadata#{node => Node, topology => By}, More)
     ).
 
-disconnect(Name, #state{atoms = Atoms} = S) ->
+pruned(Tag, #state{core = Core, options = Options} = S) ->
+    Down = [
+        Name
+     || Name <- muster_reconnect:known(Core),
+        not muster_reconnect:is_up(Name, Core),
+        muster_reconnect:phase(Name, Core) =/= connecting
+    ],
+    lists:foreach(fun(Name) -> disconnect(Name, S) end, Down),
+    tell({pruned, Tag, lists:sort([node_of(Name) || Name <- Down])}, Options),
+    lists:foldl(fun(Name, Acc) -> step({forget, Name}, Acc) end, S, Down).
+
+disconnect(Name, S) ->
     {_, #{disconnect := {Module, Function, Arguments}}} = mfas(Name, S),
     try
-        apply(Module, Function, Arguments ++ [maps:get(Name, Atoms)])
+        apply(Module, Function, Arguments ++ [node_of(Name)])
     catch
         _:_ -> ok
     end.
@@ -329,7 +322,7 @@ list_nodes(#state{mfas = All}) ->
     Answers = [list(Mfa) || Mfa <- Mfas],
     Nodes = [
         Node
-     || Listed <- Answers, is_list(Listed), Node <- Listed, Node =/= node(), not is_cnode(Node)
+     || Listed <- Answers, is_list(Listed), Node <- Listed, Node =/= node(), not muster_cnode_name:is_one(name(Node))
     ],
     {Nodes, not lists:member(failed, Answers)}.
 
@@ -342,7 +335,7 @@ list({Module, Function, Arguments}) ->
 
 came_up(Node, #state{up = Up, options = Options} = S) ->
     tell({up, Node}, Options),
-    step({up, name(Node)}, know(Node, S#state{up = Up#{Node => true}})).
+    step({up, name(Node)}, S#state{up = Up#{Node => true}}).
 
 went_down(Node, Reason, #state{up = Up, options = Options} = S) when is_map_key(Node, Up) ->
     tell({down, Node, Reason}, Options),
@@ -350,80 +343,9 @@ went_down(Node, Reason, #state{up = Up, options = Options} = S) when is_map_key(
 went_down(_, _, S) ->
     S.
 
-know(Node, #state{atoms = Atoms} = S) ->
-    S#state{atoms = Atoms#{name(Node) => Node}}.
-
 %% Other ways of connecting than the BEAM's send no nodeup.
 check_later(#{check_interval := Ms}) ->
     erlang:send_after(Ms, self(), check).
-
-is_cnode(Node) ->
-    [Alive | _] = binary:split(name(Node), <<"@">>),
-    Size = max(0, byte_size(Alive) - byte_size(?CNODE_SUFFIX)),
-    binary:part(Alive, Size, byte_size(Alive) - Size) =:= ?CNODE_SUFFIX.
-
-%%% Partial partitions
-
-%% Whether the other node sees what this one sees, as far as both can tell.
-consult(Node) ->
-    case application:get_env(kernel, prevent_overlapping_partitions, true) of
-        false -> agreed;
-        _ -> compare(Node, muster_cnode:call(node, peers, #{}, ?CONSULT_MS))
-    end.
-
-compare(Node, {ok, Peers}) ->
-    Name = name(Node),
-    case states(Peers) of
-        %% Else there is nobody to ask.
-        #{Name := connected} = Mine ->
-            Up = [name(N) || N <- nodes()],
-            case overlap(name(node()), Name, Up, Mine, states(peers_of(Node))) of
-                [] -> agreed;
-                [_ | _] -> held
-            end;
-        #{} ->
-            agreed
-    end;
-compare(_, {error, _}) ->
-    agreed.
-
-%% The C node beside a node lists its peers for anyone who knows the cookie, over the hidden
-%% connection that it has to this node anyway, or will have after this.
-peers_of(Node) ->
-    [Alive, Host] = binary:split(name(Node), <<"@">>),
-    try
-        %% A name that would be too long is none.
-        Cnode = binary_to_atom(<<Alive/binary, ?CNODE_SUFFIX/binary, "@", Host/binary>>, utf8),
-        gen_server:call({muster, Cnode}, peers, ?CONSULT_MS)
-    of
-        Peers when is_list(Peers) -> Peers;
-        _ -> []
-    catch
-        exit:_ -> [];
-        error:system_limit -> []
-    end.
-
-states(Peers) ->
-    maps:from_list([{Name, State} || #{node := Name, state := State} <- Peers]).
-
-%% @private
-%% The nodes that one of the two reaches and the other does not: `Up' are the nodes that this one
-%% is connected to, `Mine' and `Theirs' the states of the two C nodes' links.
--spec overlap(binary(), binary(), [binary()], #{binary() => atom()}, #{binary() => atom()}) ->
-    [binary()].
-overlap(Me, Node, Up, Mine, Theirs) ->
-    ICannot = [
-        Other
-     || {Other, connected} <- maps:to_list(Theirs),
-        is_cut(maps:get(Other, Mine, idle)),
-        not lists:member(Other, Up)
-    ],
-    TheyCannot = [Other || Other <- Up, is_cut(maps:get(Other, Theirs, idle))],
-    lists:usort(ICannot ++ TheyCannot) -- [Me, Node].
-
-%% Nothing answers there, as far as that side knows: a refusal would be an answer.
-is_cut(State) ->
-    lists:member(State, [closed, silent, timeout, unreachable, epmd_unreachable, host_unknown]).
 
 %%% Helpers
 
@@ -433,6 +355,10 @@ tell(Event, #{owner := Owner}) ->
 
 name(Node) ->
     atom_to_binary(Node, utf8).
+
+%% Of a node that is connected, or that the owner has made an atom of: no other name becomes one.
+node_of(Name) ->
+    binary_to_existing_atom(Name, utf8).
 
 now_ms() ->
     erlang:monotonic_time(millisecond).

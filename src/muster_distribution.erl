@@ -92,8 +92,7 @@ from(#{node := Node} = Input) ->
     end.
 
 name(Node) ->
-    [Alive, Host] = binary:split(atom_to_binary(Node, utf8), <<"@">>),
-    Name = <<Alive/binary, "-muster@", Host/binary>>,
+    Name = muster_cnode_name:beside(atom_to_binary(Node, utf8)),
     byte_size(Name) =< ?NAME_MAX orelse throw({name_too_long, Name, byte_size(Name)}),
     Name.
 

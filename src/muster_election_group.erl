@@ -5,24 +5,22 @@
 %% {@link handle/2}. The service is `election' in `docs/control-port.md'.
 -module(muster_election_group).
 
--export([new/2, close/1, handle/2, request/4, status/2, name/1, node_of/1]).
+-export([new/2, close/1, handle/2, request/4, cast/3, status/2, name/1, node_of/1]).
 
 -export_type([group/0, happening/0, status/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
--define(ATTACH_MIN_MS, 50).
--define(ATTACH_MAX_MS, 1000).
 -define(RETRY_MS, 1000).
 -define(LOG_META, #{domain => [muster]}).
 
 -record(group, {
     key :: binary(),
     arg :: map(),
-    %% The monitor of muster_cnode, where it runs.
-    cnode :: reference() | undefined,
+    registration :: muster_cnode_registration:registration(),
     phase = down :: down | {starting | asking, reference()} | up,
-    attach_ms = ?ATTACH_MIN_MS :: pos_integer(),
+    %% Requests that are not answered yet.
+    asked = #{} :: #{Id :: reference() => Tag :: term()},
     %% What was last logged as refused, so as not to say it each second.
     refused :: term()
 }).
@@ -40,25 +38,26 @@
 %% `Arg' is that of the operation `start', without the key.
 -spec new(binary(), map()) -> group().
 new(Key, Arg) ->
-    attach(#group{key = Key, arg = Arg}).
-
-attach(#group{key = Key} = G) ->
     Stop = #{group => Key},
     OnExit = {stop, Stop, Stop#{for_good => false}},
-    G#group{cnode = muster_cnode:register(election, Key, OnExit)}.
+    #group{key = Key, arg = Arg, registration = muster_cnode_registration:new([{election, Key, OnExit}])}.
 
 %% Leaves in order; the group is none any more.
 -spec close(group()) -> ok.
-close(#group{key = Key, cnode = Monitor}) ->
-    _ = is_reference(Monitor) andalso erlang:demonitor(Monitor, [flush]),
-    muster_cnode:unregister(election, Key).
+close(#group{registration = Registration}) ->
+    muster_cnode_registration:close(Registration).
 
-%% A request whose answer becomes the happening `{reply, Tag, Result}'.
--spec request(Tag :: term(), Op :: atom(), map(), group()) -> ok.
-request(Tag, Op, Arg, #group{key = Key}) ->
-    muster_cnode:send_request(
-        {message, self(), {?MODULE, Key, Tag}}, election, Op, Arg#{group => Key}
-    ).
+%% A request that is answered once, by the happening `{reply, Tag, Result}'.
+-spec request(Tag :: term(), Op :: atom(), map(), group()) -> group().
+request(Tag, Op, Arg, #group{key = Key, asked = Asked} = G) ->
+    Id = make_ref(),
+    muster_cnode:send_request({message, self(), {?MODULE, Id}}, election, Op, Arg#{group => Key}),
+    G#group{asked = Asked#{Id => Tag}}.
+
+%% An operation whose answer nobody wants.
+-spec cast(Op :: atom(), map(), group()) -> ok.
+cast(Op, Arg, #group{key = Key}) ->
+    muster_cnode:cast(election, Op, Arg#{group => Key}).
 
 %% The C node's word at this moment, for any process that knows the key.
 -spec status(binary(), timeout()) -> {ok, status()} | {error, term()}.
@@ -67,43 +66,60 @@ status(Key, Timeout) ->
 
 %% What a message of the server's means to the group.
 -spec handle(Message :: term(), group()) -> {[happening()], group()} | unknown.
-handle({muster_cnode, up, _Generation}, G) ->
-    {[], start(G#group{attach_ms = ?ATTACH_MIN_MS})};
-handle({muster_cnode, down, _Generation, Reason}, G) ->
+handle(Message, #group{registration = Registration} = G) ->
+    case muster_cnode_registration:handle(Message, Registration) of
+        {Presence, New} -> presence(Presence, G#group{registration = New});
+        unknown -> message(Message, G)
+    end.
+
+presence({up, _Generation}, G) ->
+    {[], start(G)};
+presence({down, Reason}, G) ->
     {[{down, Reason}], G#group{phase = down}};
-handle({muster_cnode, event, election, Key, Event}, #group{key = Key, phase = Phase} = G) ->
+presence({lost, Why}, #group{asked = Asked} = G) ->
+    {Unanswered, Left} = lists:foldl(fun(Id, Acc) -> lost(Id, Acc) end, {[], G}, maps:keys(Asked)),
+    %% A server that has failed is about to be started again: it says itself whether there is a C node here.
+    Reason =
+        case Why of
+            not_started -> unavailable;
+            cnode_down -> cnode_down
+        end,
+    {Unanswered ++ [{down, Reason}], Left#group{phase = down}};
+presence(same, G) ->
+    {[], G}.
+
+lost(Id, {Happenings, G}) ->
+    {More, New} = reply(Id, {error, cnode_down}, G),
+    {More ++ Happenings, New}.
+
+message({muster_cnode, event, election, Key, Event}, #group{key = Key, phase = Phase} = G) ->
     %% Before the status came: of an earlier stay, or told by the status as well.
     case Phase of
         up -> {[{event, Event}], G};
         _ -> {[], G}
     end;
-handle({muster_cnode, reply, {?MODULE, Key, Tag}, Result}, #group{key = Key} = G) ->
-    answered(Tag, Result, G);
-handle({muster_cnode, reply, {?MODULE, _, _}, _}, G) ->
-    {[], G};
-handle({'DOWN', Monitor, process, _, _}, #group{cnode = Monitor, attach_ms = Ms} = G) ->
-    erlang:send_after(Ms, self(), {?MODULE, attach}),
-    Backoff = min(2 * Ms, ?ATTACH_MAX_MS),
-    {[{down, unavailable}], G#group{cnode = undefined, phase = down, attach_ms = Backoff}};
-handle({?MODULE, attach}, #group{cnode = undefined} = G) ->
-    {[], attach(G)};
-handle({?MODULE, retry, Start}, #group{phase = {starting, Start}} = G) ->
+message({muster_cnode, reply, {?MODULE, Id}, Result}, G) ->
+    reply(Id, Result, G);
+message({?MODULE, retry, Start}, #group{phase = {starting, Start}} = G) ->
     {[], start(G)};
-handle({?MODULE, _}, G) ->
+message({?MODULE, retry, _}, G) ->
     {[], G};
-handle({?MODULE, _, _}, G) ->
-    {[], G};
-handle(_, _) ->
+message(_, _) ->
     unknown.
+
+reply(Id, Result, #group{asked = Asked} = G) ->
+    case maps:take(Id, Asked) of
+        {Tag, Left} -> answered(Tag, Result, G#group{asked = Left});
+        %% Of a group that was closed, or given up with the server that was asked.
+        error -> {[], G}
+    end.
 
 start(#group{arg = Arg} = G) ->
     Start = make_ref(),
-    request({start, Start}, start, Arg, G),
-    G#group{phase = {starting, Start}}.
+    request({start, Start}, start, Arg, G#group{phase = {starting, Start}}).
 
 answered({start, Start}, {ok, _}, #group{phase = {starting, Start}} = G) ->
-    request({status, Start}, status, #{}, G),
-    {[], G#group{phase = {asking, Start}, refused = undefined}};
+    {[], request({status, Start}, status, #{}, G#group{phase = {asking, Start}, refused = undefined})};
 answered({status, Start}, {ok, Status}, #group{phase = {asking, Start}} = G) ->
     {[{up, Status}], G#group{phase = up}};
 answered({_, Start}, {error, cnode_down}, #group{phase = {_, Start}} = G) ->

@@ -11,7 +11,7 @@
 
 -behaviour(gen_server).
 
--export([start_link/0, claim/2, publish/1, view/1, pass/2]).
+-export([start_link/0, claim/2, publish/1, view/1, pass/2, send/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([view/0]).
@@ -75,17 +75,20 @@ view(Pid) ->
         error:badarg -> error
     end.
 
-%% Sends a message to a group's member on another node, if there is one. Never waits: where it
-%% would have to connect first, another process does that.
+%% Sends a message to a group's member on another node, if there is one.
 -spec pass(node(), {binary(), term()}) -> ok.
 pass(Node, {Key, Message}) ->
-    Destination = {?MODULE, Node},
-    Packet = {?MODULE, ?VERSION, Key, Message},
-    case erlang:send(Destination, Packet, [noconnect, nosuspend]) of
+    send({?MODULE, Node}, {?MODULE, ?VERSION, Key, Message}).
+
+%% Sends a message to a process elsewhere. Never waits: where it would have to, for a connection or for a node that
+%% hangs, another process does that, and the message may be overtaken by later ones.
+-spec send(pid() | {atom(), node()}, term()) -> ok.
+send(Destination, Message) ->
+    case erlang:send(Destination, Message, [noconnect, nosuspend]) of
         ok ->
             ok;
         _ ->
-            spawn(fun() -> erlang:send(Destination, Packet) end),
+            _ = spawn(fun() -> erlang:send(Destination, Message) end),
             ok
     end.
 

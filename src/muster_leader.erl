@@ -291,6 +291,7 @@ bootstrap(Server) ->
 %% must declare the same voters; which need not include itself.
 -spec join(server(), peer()) -> ok.
 join(Server, Peer) ->
+    ok = check_peer(join, [Server, Peer]),
     gen_server:cast(Server, {muster_leader_server, join, node_of(Peer)}).
 
 %% @doc Takes another member out of the group, for good: a voter only with a data directory (else
@@ -299,12 +300,14 @@ join(Server, Peer) ->
 %% process that just stops is still counted as a voter.)
 -spec leave(server(), peer()) -> ok | {error, error()}.
 leave(Server, Peer) ->
+    ok = check_peer(leave, [Server, Peer]),
     ask(request, Server, [leave, node_of(Peer)]).
 
 %% @doc Hands the leadership to another voter: for the leader. `ok' says that the attempt has begun;
 %% if that voter finds no majority, nothing changes.
 -spec transfer(server(), peer()) -> ok | {error, error()}.
 transfer(Server, Peer) ->
+    ok = check_peer(transfer, [Server, Peer]),
     ask(request, Server, [transfer, node_of(Peer)]).
 
 %% @doc Sends a message to all peers, for their `handle_message/3'.
@@ -439,6 +442,13 @@ status(#{mode := cnode, key := Key}) ->
     muster_election_group:status(Key, ?STATUS_MS);
 status(_) ->
     {error, none}.
+
+check_peer(Function, [_, Peer] = Arguments) ->
+    Expected = <<"a process, a node or {Name, Node}">>,
+    muster_arguments:check({?MODULE, Function, Arguments}, [{2, is_peer(Peer), Expected}]).
+
+is_peer({Name, Node}) -> is_atom(Name) andalso is_atom(Node);
+is_peer(Peer) -> is_pid(Peer) orelse is_atom(Peer).
 
 node_of(Pid) when is_pid(Pid) -> node(Pid);
 node_of({_Name, Node}) -> Node;

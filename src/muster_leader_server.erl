@@ -9,15 +9,12 @@
 
 -include_lib("kernel/include/logger.hrl").
 
-%% Of the messages between the members' processes.
+%% Of the user's messages between the members' processes.
 -define(VERSION, 1).
 -define(LOG_META, #{domain => [muster]}).
 
 -record(state, {
-    module :: module(),
-    state :: term(),
-    %% What stands for "no leader" in the callbacks: undefined, or Elixir's nil.
-    none :: undefined | nil,
+    callbacks :: muster_leader_callbacks:callbacks(),
     options :: #{atom() => term()},
     key :: binary(),
     registry :: reference() | undefined,
@@ -31,8 +28,8 @@
     %% The leader as last told to the module.
     told = none :: none | pid(),
     voters :: [node()],
-    peers = #{} :: #{pid() => reference()},
-    nodes = #{} :: #{node() => pid()},
+    %% The other members' processes, which say who their declared voters are.
+    peers :: muster_group_peers:peers(),
     joined = [] :: [node()]
 }).
 
@@ -41,25 +38,23 @@
 %% @private
 init({Module, Args, None}) ->
     process_flag(trap_exit, true),
-    case Module:init(Args) of
-        {ok, Options, State} -> init(Options, State, Module, None);
-        {error, Reason} -> {stop, Reason};
-        ignore -> ignore;
-        Other -> {stop, {bad_return_value, Other}}
+    case muster_leader_callbacks:init(Module, Args, None) of
+        {ok, Options, Callbacks} -> init(Options, Callbacks);
+        Other -> Other
     end.
 
-init(Options, State, Module, None) ->
+init(Options, Callbacks) ->
     case muster_leader_options:read(Options) of
         {ok, #{id := Id} = Read} ->
+            Key = <<"leader:", Id/binary>>,
             S = #state{
-                module = Module,
-                state = State,
-                none = None,
+                callbacks = Callbacks,
                 options = Read,
-                key = <<"leader:", Id/binary>>,
-                voters = voters(Read)
+                key = Key,
+                voters = voters(Read),
+                peers = muster_group_peers:new(muster_leader, Key)
             },
-            case muster_group_registry:claim(S#state.key, view(S)) of
+            case muster_group_registry:claim(Key, view(S)) of
                 {ok, Monitor} -> {ok, S#state{registry = Monitor}, {continue, start}};
                 {error, Reason} -> {stop, Reason}
             end;
@@ -78,27 +73,21 @@ handle_continue(start, S) ->
 %% @private
 handle_call({?MODULE, ready}, _From, S) ->
     {reply, ok, S};
-handle_call({?MODULE, inspect, Items}, _From, #state{module = Module, state = State} = S) ->
-    {reply, optional(Module, handle_inspect, [Items, State], fun() -> #{} end), S};
-handle_call(Request, From, #state{module = Module, state = State} = S) ->
-    Default = fun() ->
-        ?LOG_WARNING("~0tp: unhandled call: ~0tP", [Module, Request, 20], ?LOG_META),
-        {reply, {error, not_handled}, State}
-    end,
-    case optional(Module, handle_call, [Request, From, State], Default) of
-        {reply, Reply, New} -> {reply, Reply, S#state{state = New}};
-        {noreply, New} -> {noreply, S#state{state = New}};
-        {ok, New} -> {noreply, S#state{state = New}};
-        {error, Reason} -> {stop, Reason, S};
-        {error, Reason, Reply} -> {stop, Reason, Reply, S};
-        Other -> {stop, {bad_return_value, Other}, S}
+handle_call({?MODULE, inspect, Items}, _From, #state{callbacks = Callbacks} = S) ->
+    {reply, muster_leader_callbacks:inspect(Items, Callbacks), S};
+handle_call(Request, From, #state{callbacks = Callbacks} = S) ->
+    case muster_leader_callbacks:call(Request, From, Callbacks) of
+        {reply, Reply, New} -> {reply, Reply, S#state{callbacks = New}};
+        {noreply, New} -> {noreply, S#state{callbacks = New}};
+        {stop, Reason} -> {stop, Reason, S};
+        {stop, Reason, Reply} -> {stop, Reason, Reply, S}
     end.
 
 %% @private
 handle_cast({?MODULE, join, Peer}, S) ->
     guarded(fun() -> join(Peer, S) end);
 handle_cast(Message, S) ->
-    guarded(fun() -> message(undefined, Message, S) end).
+    guarded(fun() -> message(none, Message, S) end).
 
 %% @private
 handle_info(Message, S) ->
@@ -106,21 +95,14 @@ handle_info(Message, S) ->
 
 info({muster_leader, ?VERSION, message, From, Message}, S) ->
     message(From, Message, S);
-info({muster_leader, ?VERSION, hello, Pid, Voters, Ask}, S) ->
-    hello(Pid, Voters, Ask, S);
 info({'DOWN', Registry, process, _, _}, #state{registry = Registry} = S) ->
     case muster_group_registry:claim(S#state.key, view(S)) of
         {ok, Monitor} -> S#state{registry = Monitor};
         {error, Reason} -> stop(Reason, S)
     end;
-info({'DOWN', Monitor, process, Pid, _} = Message, #state{peers = Peers} = S) ->
-    case Peers of
-        #{Pid := Monitor} -> peer_left(Pid, S);
-        #{} -> election(Message, S)
-    end;
 info({nodeup, Node}, S) when Node =:= node() ->
     introduce(enter(leave_group(S)));
-info({nodeup, Node}, S) ->
+info({nodeup, Node}, S) when is_atom(Node) ->
     say_hello(Node, S),
     S;
 info({nodedown, _}, S) ->
@@ -132,27 +114,33 @@ info({'EXIT', Pid, normal}, S) when is_pid(Pid) ->
     S;
 info({'EXIT', Pid, Reason}, S) when is_pid(Pid) ->
     stop(Reason, S);
-info(Message, S) ->
-    election(Message, S).
+info(Message, #state{peers = Peers} = S) ->
+    case muster_group_peers:handle(Message, Peers) of
+        {hello, Pid, Voters, Ask} -> hello(Pid, Voters, Ask, S);
+        {left, Pid} -> peer_left(Pid, S);
+        unknown -> election(Message, S)
+    end.
 
 election(Message, #state{group = undefined} = S) when
-    element(1, Message) =:= muster_cnode; element(1, Message) =:= muster_election_group
+    element(1, Message) =:= muster_cnode;
+    element(1, Message) =:= muster_cnode_registration;
+    element(1, Message) =:= muster_election_group
 ->
     %% Of a group that was left.
     S;
 election(Message, #state{group = undefined} = S) ->
-    message(undefined, Message, S);
+    message(none, Message, S);
 election(Message, #state{group = Group} = S) ->
     case muster_election_group:handle(Message, Group) of
         {Happenings, New} -> lists:foldl(fun happening/2, S#state{group = New}, Happenings);
-        unknown -> message(undefined, Message, S)
+        unknown -> message(none, Message, S)
     end.
 
 %% @private
-terminate(Reason, #state{module = Module, state = State}) ->
+terminate(Reason, #state{callbacks = Callbacks}) ->
     %% First the work that only a leader may do ends, then the leadership: muster_cnode sees this
     %% process go and tells the C node, which hands over.
-    optional(Module, terminate, [Reason, State], fun() -> ok end).
+    muster_leader_callbacks:terminate(Reason, Callbacks).
 
 %%% Taking part
 
@@ -256,7 +244,8 @@ term_is(New, #state{term = Old} = S) when New =< Old ->
 term_is(New, #state{term = 0} = S) ->
     told(S#state{term = New});
 term_is(New, #state{term = Old} = S) ->
-    told(callback(handle_term_changed, [Old, New], published(S#state{term = New}))).
+    Tell = fun(Callbacks) -> muster_leader_callbacks:term_changed(Old, New, Callbacks) end,
+    told(callback(Tell, published(S#state{term = New}))).
 
 %% Tells the module who leads, if that is news: the leader's process, not just its node, so one
 %% that has not introduced itself yet is none.
@@ -269,12 +258,12 @@ told(#state{told = Told} = S) ->
 
 leader(#state{leader_node = undefined}) -> none;
 leader(#state{leader_node = Node}) when Node =:= node() -> self();
-leader(#state{leader_node = Node, nodes = Nodes}) -> maps:get(Node, Nodes, none).
+leader(#state{leader_node = Node, peers = Peers}) -> muster_group_peers:at(Node, Peers).
 
 become_leader(S) ->
     telemetry(become_leader, S),
     try
-        callback(handle_become_leader, [], S)
+        callback(fun muster_leader_callbacks:become_leader/1, S)
     catch
         throw:{?MODULE, stop, Reason, Failed} ->
             %% It steps down, then ends; its end makes the C node hand over.
@@ -282,12 +271,9 @@ become_leader(S) ->
             stop(Reason, become_follower(none, published(Fallen)))
     end.
 
-become_follower(Leader, #state{none = None} = S) ->
+become_follower(Leader, S) ->
     telemetry(become_follower, S),
-    case Leader of
-        none -> callback(handle_become_follower, [None], S);
-        _ -> callback(handle_become_follower, [Leader], S)
-    end.
+    callback(fun(Callbacks) -> muster_leader_callbacks:become_follower(Leader, Callbacks) end, S).
 
 telemetry(What, #state{options = #{id := Id}, term = Term, leader_node = Leader}) ->
     muster_telemetry:execute(
@@ -308,86 +294,56 @@ introduce(#state{options = #{nodes := Declared}, joined = Joined} = S) ->
 meet(Name, S) ->
     say_hello(muster_election_group:node_of(Name), S).
 
-say_hello(Node, _S) when Node =:= node() ->
-    ok;
-say_hello(Node, #state{key = Key} = S) ->
-    case is_alive() of
-        true -> muster_group_registry:pass(Node, {Key, introduction(true, S)});
-        false -> ok
+say_hello(Node, #state{peers = Peers} = S) ->
+    muster_group_peers:say_hello(Node, declared(S), Peers).
+
+declared(#state{options = Options}) ->
+    voters(Options).
+
+hello(Pid, Voters, true, #state{peers = Peers} = S) ->
+    muster_group_peers:answer(Pid, declared(S), Peers),
+    hello(Pid, Voters, false, S);
+hello(Pid, Voters, false, #state{peers = Peers} = S) ->
+    case muster_group_peers:at(node(Pid), Peers) of
+        Pid -> S;
+        none -> peer_joined(Pid, Voters, S);
+        Earlier -> peer_joined(Pid, Voters, peer_left(Earlier, S))
     end.
 
-introduction(Ask, #state{options = Options}) ->
-    {muster_leader, ?VERSION, hello, self(), voters(Options), Ask}.
+peer_joined(Pid, Voters, #state{peers = Peers} = S) ->
+    Voters =:= declared(S) orelse
+        ?LOG_WARNING("~ts: ~ts declares other voters (~0tp) than this node (~0tp)",
+            [S#state.key, node(Pid), Voters, declared(S)], ?LOG_META),
+    S1 = S#state{peers = muster_group_peers:meet(Pid, Voters, Peers)},
+    told(callback(fun(Callbacks) -> muster_leader_callbacks:peer_joined(Pid, Callbacks) end, published(S1))).
 
-hello(Pid, Voters, Ask, #state{peers = Peers, nodes = Nodes, options = Options} = S) ->
-    _ = Ask andalso (Pid ! introduction(false, S)),
-    Node = node(Pid),
-    case Nodes of
-        _ when Pid =:= self(); is_map_key(Pid, Peers) ->
-            S;
-        #{Node := Earlier} ->
-            hello(Pid, Voters, false, peer_left(Earlier, S));
-        #{} ->
-            Voters =:= voters(Options) orelse
-                ?LOG_WARNING("~ts: ~ts declares other voters (~0tp) than this node (~0tp)",
-                    [S#state.key, Node, Voters, voters(Options)], ?LOG_META),
-            S1 = S#state{
-                peers = Peers#{Pid => erlang:monitor(process, Pid)},
-                nodes = Nodes#{Node => Pid}
-            },
-            told(callback(handle_peer_joined, [Pid], published(S1)))
-    end.
-
-peer_left(Pid, #state{peers = Peers, nodes = Nodes} = S) ->
-    {Monitor, Rest} = maps:take(Pid, Peers),
-    erlang:demonitor(Monitor, [flush]),
-    S1 = S#state{peers = Rest, nodes = maps:remove(node(Pid), Nodes)},
-    told(callback(handle_peer_left, [Pid], published(S1))).
+peer_left(Pid, #state{peers = Peers} = S) ->
+    S1 = S#state{peers = muster_group_peers:remove(Pid, Peers)},
+    told(callback(fun(Callbacks) -> muster_leader_callbacks:peer_left(Pid, Callbacks) end, published(S1))).
 
 join(Node, #state{joined = Joined} = S) ->
     S1 = S#state{joined = lists:usort([Node | Joined])},
     say_hello(Node, S1),
-    ask_to_join(Node, S1),
-    S1.
+    ask_to_join(Node, S1).
 
 joined_again(#state{joined = Joined} = S) ->
-    lists:foreach(fun(Node) -> ask_to_join(Node, S) end, Joined),
-    S.
+    lists:foldl(fun ask_to_join/2, S, Joined).
 
-ask_to_join(Node, #state{group = Group, mode = cnode}) when Node =/= node() ->
+ask_to_join(Node, #state{group = Group, mode = cnode} = S) when Node =/= node() ->
     Argument = #{node => muster_election_group:name(Node)},
-    muster_election_group:request({join, Node}, join, Argument, Group);
-ask_to_join(_, _) ->
-    ok.
+    S#state{group = muster_election_group:request({join, Node}, join, Argument, Group)};
+ask_to_join(_, S) ->
+    S.
 
 %%% The user's module
 
-message(From, Message, #state{none = None} = S) ->
-    Sender =
-        case From of
-            undefined -> None;
-            _ -> From
-        end,
-    callback(handle_message, [Sender, Message], S).
+message(From, Message, S) ->
+    callback(fun(Callbacks) -> muster_leader_callbacks:message(From, Message, Callbacks) end, S).
 
-callback(Name, Args, #state{module = Module, state = State} = S) ->
-    Default = fun() -> default(Name, Args, S) end,
-    case optional(Module, Name, Args ++ [State], Default) of
-        {ok, New} -> S#state{state = New};
-        {error, Reason} -> stop(Reason, S);
-        Other -> stop({bad_return_value, Other}, S)
-    end.
-
-default(handle_message, [From, Message], #state{module = Module, state = State}) ->
-    ?LOG_WARNING("~0tp: unhandled message from ~0tp: ~0tP", [Module, From, Message, 20], ?LOG_META),
-    {ok, State};
-default(_, _, #state{state = State}) ->
-    {ok, State}.
-
-optional(Module, Name, Args, Default) ->
-    case erlang:function_exported(Module, Name, length(Args)) of
-        true -> apply(Module, Name, Args);
-        false -> Default()
+callback(Call, #state{callbacks = Callbacks} = S) ->
+    case Call(Callbacks) of
+        {ok, New} -> S#state{callbacks = New};
+        {stop, Reason} -> stop(Reason, S)
     end.
 
 -spec stop(term(), state()) -> no_return().
@@ -421,5 +377,5 @@ view(#state{options = Options} = S) ->
         leader => Leader,
         leader_node => S#state.leader_node,
         voters => S#state.voters,
-        peers => lists:sort(maps:keys(S#state.peers))
+        peers => muster_group_peers:pids(S#state.peers)
     }.

@@ -55,16 +55,18 @@ latest_stamp(Siblings) ->
 
 %% Of equal stamps the greater value wins.
 winner([{_, _, Stamp, Value} | Siblings]) when is_integer(Stamp) ->
-    lists:foldl(fun later/2, {Stamp, Value}, Siblings);
+    winner(Siblings, {Stamp, Value});
 winner(_) ->
     error(badarg).
 
-later({_, _, Stamp, Value}, Best) when is_integer(Stamp) ->
+winner([], Best) ->
+    Best;
+winner([{_, _, Stamp, Value} | Siblings], Best) when is_integer(Stamp) ->
     case muster_lww_register:precedes(Best, {Stamp, Value}) of
-        true -> {Stamp, Value};
-        false -> Best
+        true -> winner(Siblings, {Stamp, Value});
+        false -> winner(Siblings, Best)
     end;
-later(_, _) ->
+winner(_, _) ->
     error(badarg).
 
 %% @doc The value of a key that is there; else raises `{badkey, Key}'.
@@ -102,7 +104,7 @@ is_key(Map, Key) ->
 
 %% @doc Removes a key: all that this map has seen of it. The same map if it is not there.
 -spec remove(lww_map(Key, Value), Key) -> lww_map(Key, Value).
-remove(#{'__struct__' := ?STRUCT} = Map, Key) ->
+remove(#{'__struct__' := ?STRUCT, root := _} = Map, Key) ->
     muster_crdt:put_siblings(Key, [], Map);
 remove(Map, Key) ->
     error(badarg, [Map, Key], ?NO_MAP).

@@ -11,8 +11,6 @@
 
 %% How long an answer of the C node is waited for before what is known here must do.
 -define(ANSWER_MS, 1000).
--define(ATTACH_MIN_MS, 50).
--define(ATTACH_MAX_MS, 1000).
 -define(LOG_META, #{domain => [muster]}).
 
 -record(node, {
@@ -37,9 +35,8 @@
 -record(state, {
     key :: binary(),
     options :: #{atom() => term()},
-    cnode :: reference() | undefined,
+    registration :: muster_cnode_registration:registration(),
     link :: link(),
-    attach_ms = ?ATTACH_MIN_MS :: pos_integer(),
     nodes = #{} :: #{node() => #node{}},
     %% Names as the C node writes them, of the nodes above: no other name becomes an atom.
     names = #{} :: #{binary() => node()},
@@ -52,8 +49,14 @@ init(#{name := Name} = Options) ->
     %% First the subscription, then the list: a node that comes in between is met twice, which
     %% does no harm, instead of never.
     ok = net_kernel:monitor_nodes(true),
-    S = #state{key = muster_cnode_key:new(<<>>, [Name]), options = Options, link = {down, starting, now_ms()}},
-    {ok, lists:foldl(fun node_up/2, attach(S), nodes())}.
+    Key = muster_cnode_key:new(<<>>, [Name]),
+    S = #state{
+        key = Key,
+        options = Options,
+        registration = muster_cnode_registration:new([{monitor, Key, {stop, #{monitor => Key}}}]),
+        link = {down, starting, now_ms()}
+    },
+    {ok, lists:foldl(fun node_up/2, S, nodes())}.
 
 %% @private
 handle_call({health, What}, From, S) ->
@@ -80,22 +83,19 @@ handle_info({muster_cnode, reply, Tag, Result}, S) ->
     {noreply, reply(Tag, Result, S)};
 handle_info({muster_cnode, event, monitor, Key, Event}, #state{key = Key} = S) ->
     {noreply, cnode_event(Event, S)};
-handle_info({muster_cnode, up, _Generation}, S) ->
-    {noreply, cnode_up(S)};
-handle_info({muster_cnode, down, _Generation, Reason}, S) ->
-    {noreply, cnode_down(Reason, S)};
-handle_info({'DOWN', Monitor, process, _, _}, #state{cnode = Monitor} = S) ->
-    {noreply, attach_later(answer_all(cnode_down(cnode_down, S)))};
-handle_info({'DOWN', _, process, Pid, _}, S) ->
-    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
-handle_info(attach, S) ->
-    {noreply, attach(S)};
 handle_info({timeout, Query, answer}, S) ->
     {noreply, answer(Query, {error, timeout}, S)};
 handle_info({timeout, Timer, {forget, Node}}, S) ->
     {noreply, forget(Node, Timer, S)};
-handle_info(_, S) ->
-    {noreply, S}.
+handle_info({'DOWN', Monitor, process, Pid, _}, #state{subscribers = Known} = S) when
+    map_get(Pid, Known) =:= Monitor
+->
+    {noreply, S#state{subscribers = muster_subscribers:down(Monitor, Pid, Known)}};
+handle_info(Message, #state{registration = Registration} = S) ->
+    case muster_cnode_registration:handle(Message, Registration) of
+        {Presence, New} -> {noreply, presence(Presence, S#state{registration = New})};
+        unknown -> {noreply, S}
+    end.
 
 %%% What the BEAM says
 
@@ -177,17 +177,15 @@ status(_Node, _To, _Record, S) ->
 
 %%% The C node's coming and going
 
-attach(#state{key = Key} = S) ->
-    S#state{cnode = muster_cnode:register(monitor, Key, {stop, #{monitor => Key}})}.
-
-attach_later(#state{attach_ms = Ms} = S) ->
-    erlang:send_after(Ms, self(), attach),
-    S#state{cnode = undefined, attach_ms = min(2 * Ms, ?ATTACH_MAX_MS)}.
+presence({up, _Generation}, S) -> cnode_up(S);
+presence({down, Reason}, S) -> cnode_down(Reason, S);
+presence({lost, _Why}, S) -> answer_all(cnode_down(cnode_down, S));
+presence(same, S) -> S.
 
 %% A new C node knows nothing: it gets the monitor, and each node with what was known of it.
 cnode_up(#state{options = Options, nodes = Nodes, link = Link} = S) ->
     Settings = maps:with([ping_interval_ms, suspect_after_ms, down_after_ms], Options),
-    S1 = S#state{link = up, attach_ms = ?ATTACH_MIN_MS},
+    S1 = S#state{link = up},
     request(start, start, Settings, S1),
     maps:fold(fun(Node, Record, Acc) -> watch_again(Node, Record, Link, Acc) end, S1, Nodes).
 

@@ -15,7 +15,8 @@
 -spec check(term(), table()) -> {ok, #{atom() => term()}} | {error, invalid()}.
 check(Options, Table) when is_map(Options) ->
     check(maps:to_list(Options), Table);
-check(Options, Table) when is_list(Options) ->
+%% An improper list has no length.
+check(Options, Table) when length(Options) >= 0 ->
     Defaults = maps:map(fun(_, {Default, _, _}) -> Default end, Table),
     %% As in a property list, the first of several values counts.
     fold(lists:reverse(proplists:unfold(Options)), Table, Defaults);

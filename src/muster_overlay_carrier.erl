@@ -7,9 +7,11 @@
 -export([new/1, send/4, send/3, answered/2]).
 -export_type([carrier/0]).
 
+-include_lib("kernel/include/logger.hrl").
+
 -type id() :: muster_overlay_roster:id().
 -opaque carrier() :: #{
-    from := {atom(), node()},
+    name := atom(),
     by := direct | {comms, gen_server:server_ref()} | fun((Address :: {atom(), node()}, term()) -> term()),
     requests := gen_server:request_id_collection(),
     unanswered := #{id() => pos_integer()}
@@ -30,7 +32,7 @@ new(#{name := Name, send := Send, comms_manager := Comms}) ->
             {direct, _} -> {comms, Comms};
             _ -> Send
         end,
-    #{from => {Name, node()}, by => By, requests => gen_server:reqids_new(), unanswered => #{}}.
+    #{name => Name, by => By, requests => gen_server:reqids_new(), unanswered => #{}}.
 
 %% `asked': {@link answered/2} will say.
 -spec send(id(), [{atom(), node()}], term(), carrier()) -> {sent | lost | asked, carrier()}.
@@ -79,8 +81,15 @@ hand_over(Address, Message, #{by := direct}) ->
 hand_over(Address, Message, #{by := {comms, Comms}}) ->
     muster_comms:route(Comms, Address, Message, ?PRIORITY, ?WAIT_MS) =:= ok;
 hand_over(Address, Message, #{by := Send}) ->
-    _ = Send(Address, Message),
-    true.
+    try
+        _ = Send(Address, Message),
+        true
+    catch
+        Class:Reason ->
+            ?LOG_WARNING("overlay: the option send fails: ~tp:~tP", [Class, Reason, 8], #{domain => [muster]}),
+            false
+    end.
 
-envelope(Body, #{from := From}) ->
-    {muster_overlay, ?VERSION, From, Body}.
+%% The node's name may change.
+envelope(Body, #{name := Name}) ->
+    {muster_overlay, ?VERSION, {Name, node()}, Body}.

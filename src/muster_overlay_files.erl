@@ -9,18 +9,52 @@
 
 -export([base/2, restore/1, snapshot/1, log/2, logs/1, header/0, record/1]).
 
+-export_type([error/0]).
+
 -include_lib("kernel/include/logger.hrl").
 
 -define(HEADER, <<"muster overlay 1\n">>).
+-define(HEADER_MAX, 32).
 -define(LOG_META, #{domain => [muster]}).
 
-%% The files' common beginning. Several overlays may share a directory.
--spec base(file:name_all(), atom()) -> {ok, string()} | {error, file:posix() | badarg}.
+-type error() :: file:posix() | badarg | {newer_version, file:filename()}.
+
+%% The files' common beginning, whatever the working directory is later; not where a newer muster has written. Several
+%% overlays may share a directory.
+-spec base(file:name_all(), atom()) -> {ok, string()} | {error, error()}.
 base(Directory, Name) ->
-    Base = unicode:characters_to_list(filename:join(Directory, uri_string:quote(atom_to_binary(Name, utf8)))),
+    Path = filename:join(filename:absname(Directory), uri_string:quote(atom_to_binary(Name, utf8))),
+    Base = unicode:characters_to_list(Path),
     case filelib:ensure_dir(Base) of
-        ok -> {ok, Base};
-        {error, Reason} -> {error, Reason}
+        ok ->
+            case lists:filter(fun is_newer/1, files(Base)) of
+                [] -> {ok, Base};
+                [File | _] -> {error, {newer_version, File}}
+            end;
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+files(Base) ->
+    [snapshot(Base) | [log(Base, N) || N <- logs(Base)]].
+
+is_newer(File) ->
+    case re:run(beginning(File), "^muster overlay ([0-9]+)\n", [{capture, all_but_first, list}]) of
+        {match, [Version]} -> Version =/= "1";
+        nomatch -> false
+    end.
+
+beginning(File) ->
+    case file:open(File, [read, raw, binary]) of
+        {ok, Device} ->
+            Read = file:read(Device, ?HEADER_MAX),
+            ok = file:close(Device),
+            case Read of
+                {ok, Bytes} -> Bytes;
+                _ -> <<>>
+            end;
+        {error, _} ->
+            <<>>
     end.
 
 -spec snapshot(string()) -> string().
@@ -61,8 +95,8 @@ record(Term) ->
 %% The state that was kept.
 -spec restore(string()) -> muster_overlay_state:state().
 restore(Base) ->
-    Snapshot = from_snapshot(snapshot(Base)),
-    lists:foldl(fun(N, State) -> from_log(log(Base, N), State) end, Snapshot, logs(Base)).
+    [Snapshot | Logs] = files(Base),
+    lists:foldl(fun from_log/2, from_snapshot(Snapshot), Logs).
 
 from_snapshot(File) ->
     case replay(File, fun piece/2, {unfinished, muster_overlay_state:new()}) of

@@ -48,7 +48,8 @@ shared(From, {Incarnation, Sequence}, Others, #{shared := Shared} = Hearsay) ->
 
 -spec forget(id(), hearsay()) -> hearsay().
 forget(Id, #{shared := Shared} = Hearsay) ->
-    Hearsay#{shared := maps:remove(Id, Shared)}.
+    Left = maps:map(fun(_, {I, Told, Known}) -> {I, Told, maps:remove(Id, Known)} end, maps:remove(Id, Shared)),
+    Hearsay#{shared := Left}.
 
 %% What a peer that has acknowledged one version is known to have. What was heard, and of which nobody has
 %% told yet who has it, is held for so long.

@@ -30,7 +30,7 @@ is_peer({Name, Node}) -> is_name(Name) andalso is_name(Node);
 is_peer(Node) -> is_name(Node).
 
 is_path(undefined) -> true;
-is_path(Path) when is_binary(Path) -> Path =/= <<>>;
+is_path(Path) when is_binary(Path) -> Path =/= <<>> andalso is_list(unicode:characters_to_list(Path));
 is_path(Path) -> is_list(Path) andalso Path =/= [] andalso io_lib:char_list(Path).
 
 is_send(Send) -> Send =:= direct orelse is_function(Send, 2).

@@ -28,7 +28,7 @@
     store :: muster_overlay_store:store(),
     waits = muster_overlay_waits:new() :: muster_overlay_waits:waits(),
     sync :: reference() | undefined,
-    watch :: muster_overlay_watch:watch(),
+    node_watch :: muster_node_watch:watch(),
     logged = none :: none | integer(),
     subscribers = muster_subscribers:new() :: muster_subscribers:subscribers()
 }).
@@ -46,9 +46,9 @@ init(#{name := Name, peers := Peers, data_dir := Directory, node_monitor := Node
                 replica = muster_overlay_replica:new(Stored),
                 carrier = muster_overlay_carrier:new(Options),
                 store = Store,
-                watch = muster_overlay_watch:new(NodeMonitor)
+                node_watch = muster_node_watch:new(NodeMonitor)
             },
-            {ok, listed(Peers, given, scheduled(sized(S))), {continue, watch_nodes}};
+            {ok, listed(Peers, given, scheduled(sized(S))), {continue, first_tick}};
         {error, Reason} ->
             {stop, {data_dir, Directory, Reason}}
     end.
@@ -57,9 +57,9 @@ scheduled(#state{options = #{sync_interval_ms := Ms}} = S) ->
     S#state{sync = erlang:start_timer(Ms, self(), sync)}.
 
 %% @private
-handle_continue(watch_nodes, S) ->
+handle_continue(first_tick, S) ->
     erlang:send_after(?SAY_IF_ALONE_MS, self(), say_if_alone),
-    {noreply, tick(watch_nodes(S))}.
+    {noreply, tick(monitored(S))}.
 
 %% @private
 handle_call({put, Key, Data}, _From, #state{options = #{node_id := Self}} = S) when is_map(Data) ->
@@ -134,9 +134,9 @@ handle_info({'EXIT', Pid, Reason}, #state{store = Store} = S) ->
         {ok, Failed} -> {noreply, S#state{store = Failed}};
         not_the_writer -> {stop, Reason, S}
     end;
-handle_info({await_sync_timeout, From}, #state{name = Name, peers = Peers, waits = Waits} = S) ->
-    case muster_overlay_waits:expired(From, Waits) of
-        {Version, Others} ->
+handle_info({await_sync_timeout, Id}, #state{name = Name, peers = Peers, waits = Waits} = S) ->
+    case muster_overlay_waits:expired(Id, Waits) of
+        {From, Version, Others} ->
             gen_server:reply(From, {error, {timeout, muster_overlay_roster:behind(Version, Name, Peers)}}),
             {noreply, S#state{waits = Others}};
         nobody ->
@@ -146,37 +146,41 @@ handle_info({swarm_event, {node_up, Node}}, S) when is_atom(Node) ->
     {noreply, listed([Node], monitored, S)};
 handle_info({swarm_event, _}, S) ->
     {noreply, S};
-handle_info(say_if_alone, #state{name = Name, peers = Peers, watch = Watch} = S) ->
-    _ = muster_overlay_roster:ids(Peers) =:= [] andalso muster_overlay_watch:say_if_missing(Name, Watch),
+handle_info(say_if_alone, S) ->
+    say_if_alone(S),
     {noreply, S};
+handle_info({nodeup, Node}, S) when Node =:= node() ->
+    {noreply, named(S)};
 handle_info({nodeup, Node}, S) ->
     {noreply, node_is(true, Node, S)};
 handle_info({nodedown, Node}, S) ->
     {noreply, answer_waits(node_is(false, Node, S))};
-handle_info(watch_nodes, S) ->
-    {noreply, watch_nodes(S)};
-handle_info({'DOWN', Monitor, process, Pid, _}, S) ->
-    #state{watch = Watch, pins = Pins, streams = Streams, subscribers = Known} = S,
-    {noreply, S#state{
-        watch = muster_overlay_watch:lost(Monitor, Watch),
-        pins = muster_overlay_pin:released(Monitor, Pins),
-        streams = muster_overlay_streams:ended(Monitor, Streams),
-        subscribers = forget(Monitor, Pid, Known)
-    }};
 handle_info(Message, S) when element(1, Message) =:= muster_overlay ->
     {noreply, refused(unknown, version, S)};
-handle_info(Message, #state{carrier = Carrier} = S) ->
-    case muster_overlay_carrier:answered(Message, Carrier) of
-        {Id, Bytes, IsSent, Left} ->
-            {noreply, S#state{carrier = Left, peers = muster_overlay_roster:sent(Id, Bytes, IsSent, S#state.peers)}};
-        none ->
-            {noreply, S}
+handle_info(Message, #state{node_watch = Watch} = S) ->
+    case muster_node_watch:handle(Message, Watch) of
+        unknown -> {noreply, other(Message, S)};
+        New -> {noreply, monitored(S#state{node_watch = New})}
     end.
 
-forget(Monitor, Pid, Subscribers) ->
-    case Subscribers of
-        #{Pid := Monitor} -> muster_subscribers:remove(Pid, Subscribers);
-        #{} -> Subscribers
+other({'DOWN', Monitor, process, Pid, _} = Message, S) ->
+    #state{pins = Pins, streams = Streams, waits = Waits, subscribers = Known} = S,
+    answered(Message, S#state{
+        waits = muster_overlay_waits:gone(Monitor, Waits),
+        pins = muster_overlay_pin:released(Monitor, Pins),
+        streams = muster_overlay_streams:ended(Monitor, Streams),
+        subscribers = muster_subscribers:down(Monitor, Pid, Known)
+    });
+other(Message, S) ->
+    answered(Message, S).
+
+%% By the comms manager, whose end is an answer, too.
+answered(Message, #state{carrier = Carrier, peers = Peers} = S) ->
+    case muster_overlay_carrier:answered(Message, Carrier) of
+        {Id, Bytes, IsSent, Left} ->
+            S#state{carrier = Left, peers = muster_overlay_roster:sent(Id, Bytes, IsSent, Peers)};
+        none ->
+            S
     end.
 
 %% @private
@@ -344,18 +348,32 @@ stream(Id, Reference, Context, #state{streams = Streams, carrier = Carrier, peer
 
 %%% Peers
 
-watch_nodes(#state{watch = Watch} = S) ->
-    monitored(S#state{watch = muster_overlay_watch:look(Watch)}).
-
 %% The monitor's nodes are those that the BEAM is connected to.
-monitored(#state{watch = Watch} = S) ->
-    case muster_overlay_watch:is_there(Watch) of
+monitored(#state{node_watch = Watch} = S) ->
+    case muster_node_watch:is_found(Watch) of
         true -> listed(nodes(), monitored, S);
         false -> S
     end.
 
+%% The usual cause is that nobody thought of it; a supervisor that starts one later has done so by now.
+say_if_alone(#state{name = Name, options = #{node_monitor := Server}, node_watch = Watch, peers = Peers}) ->
+    IsMissing = Server =/= none andalso not muster_node_watch:is_found(Watch),
+    _ = IsMissing andalso muster_overlay_roster:ids(Peers) =:= [] andalso
+        ?LOG_NOTICE("overlay ~tp: shares with nobody: no node monitor ~tp runs here, and no peers are given",
+            [Name, Server], ?LOG_META),
+    ok.
+
 listed(Listed, Listing, #state{peers = Peers} = S) ->
     S#state{peers = muster_overlay_talk:list(Listed, Listing, moment(S), Peers)}.
+
+%% This node has its name only now. Whoever was given under it is this member.
+named(#state{name = Name, options = Options, peers = Peers} = S) ->
+    Named =
+        case Options of
+            #{node_id := nonode@nohost} -> Options#{node_id := node()};
+            #{} -> Options
+        end,
+    S#state{options = Named, peers = muster_overlay_roster:remove({Name, node()}, Peers)}.
 
 node_is(_, _, #state{options = #{send := Send}} = S) when Send =/= direct ->
     S;

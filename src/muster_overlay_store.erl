@@ -32,15 +32,15 @@
 -define(LOG_META, #{domain => [muster]}).
 
 %% Of an overlay's name in a directory, with what is there.
--spec open(file:name_all() | undefined, Name :: atom()) -> {ok, state(), store()} | {error, file:posix() | badarg}.
+-spec open(file:name_all() | undefined, Name :: atom()) ->
+    {ok, state(), store()} | {error, muster_overlay_files:error()}.
 open(undefined, _Name) ->
     {ok, muster_overlay_state:new(), none};
 open(Directory, Name) ->
     case muster_overlay_files:base(Directory, Name) of
         {ok, Base} ->
-            State = muster_overlay_files:restore(Base),
             case muster_overlay_writer:start_link(Base) of
-                {ok, Writer} -> {ok, State, new({Directory, Name}, Writer, State)};
+                {ok, State, Writer} -> {ok, State, new({Directory, Name}, Writer, State)};
                 {error, Reason} -> {error, Reason}
             end;
         {error, Reason} ->

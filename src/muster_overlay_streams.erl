@@ -16,7 +16,7 @@
 
 %% To whom it goes, and the receiver's reference for it.
 -type stream() :: {muster_overlay_roster:id(), Reference :: term()}.
--opaque streams() :: #{Monitor :: reference() => {stream(), pid()}}.
+-opaque streams() :: #{Monitor :: reference() => {stream(), pid(), whole | latest}}.
 
 -type chunk() ::
     {begin_load, muster_causal:context()}
@@ -28,32 +28,43 @@
 -define(WINDOW, 8).
 -define(REPEAT_MS, 500).
 -define(GIVE_UP_MS, 15000).
+%% Of so many at once all of the state is gone through, of which each process has a list: some 400 bytes for each entry.
+-define(WHOLE, 8).
 
 -spec new() -> streams().
 new() ->
     #{}.
 
 %% Starts one from the calling server, in place of another one to this peer; once only. `Seen' is what the receiver has;
-%% what it lacks is told here, or to be looked for in all of the server's state. For each message that is sent, the
-%% server gets `{streamed, Id, Bytes, sent | lost}'.
+%% what it lacks is told here, or to be looked for in all of the server's state. Where that is done for too many already,
+%% nothing is started: who hears nothing asks again, or somebody else. For each message that is sent, the server gets
+%% `{streamed, Id, Bytes, sent | lost}'.
 -spec start(stream(), Lacking, {[{atom(), node()}], muster_overlay_carrier:carrier()}, streams()) -> streams() when
     Lacking :: {Seen :: muster_causal:counters(), muster_overlay_state:latest()}.
-start({Id, _} = Stream, Lacking, To, Streams) ->
-    ToPeer = [{S, Pid} || {{I, _} = S, Pid} <- maps:values(Streams), I =:= Id],
-    case lists:keymember(Stream, 1, ToPeer) of
+start({Id, _} = Stream, {_, Latest} = Lacking, To, Streams) ->
+    {ToPeer, ToOthers} = lists:partition(fun({{I, _}, _, _}) -> I =:= Id end, maps:values(Streams)),
+    Kind =
+        case Latest of
+            unknown -> whole;
+            _ -> latest
+        end,
+    case lists:keymember(Stream, 1, ToPeer) orelse (Kind =:= whole andalso is_enough(ToOthers)) of
         true ->
             Streams;
         false ->
-            lists:foreach(fun({_, Pid}) -> exit(Pid, kill) end, ToPeer),
+            lists:foreach(fun({_, Pid, _}) -> exit(Pid, kill) end, ToPeer),
             Server = self(),
             {Pid, Monitor} = spawn_monitor(fun() -> run(Server, Lacking, sender(Server, Stream, To)) end),
-            Streams#{Monitor => {Stream, Pid}}
+            Streams#{Monitor => {Stream, Pid, Kind}}
     end.
+
+is_enough(Streams) ->
+    length([whole || {_, _, whole} <- Streams]) >= ?WHOLE.
 
 %% The receiver has taken in all up to that chunk.
 -spec acknowledged(stream(), Sequence :: integer(), streams()) -> ok.
 acknowledged(Stream, Sequence, Streams) ->
-    Pids = [Pid || {S, Pid} <- maps:values(Streams), S =:= Stream],
+    Pids = [Pid || {S, Pid, _} <- maps:values(Streams), S =:= Stream],
     lists:foreach(fun(Pid) -> Pid ! {acknowledged, Sequence} end, Pids).
 
 %% A process is gone whose monitor this may be.

@@ -1,49 +1,62 @@
 %% @private
 %% Who waits in `muster_overlay:await_sync/0,1,2': each until all live peers have acknowledged what was here when it
-%% asked, or its time is over.
+%% asked, its time is over, or it dies.
 -module(muster_overlay_waits).
 
--export([new/0, is_empty/1, add/4, reached/2, expired/2]).
--export_type([waits/0]).
+-export([new/0, is_empty/1, add/4, reached/2, expired/2, gone/2]).
+-export_type([waits/0, id/0]).
 
+-type id() :: Monitor :: reference().
 -type version() :: non_neg_integer().
--opaque waits() :: [{gen_server:from(), version(), Timer :: reference() | none}].
+-type waits() :: #{id() => {gen_server:from(), version(), Timer :: reference() | none}}.
 
 -spec new() -> waits().
 new() ->
-    [].
+    #{}.
 
 -spec is_empty(waits()) -> boolean().
 is_empty(Waits) ->
-    Waits =:= [].
+    map_size(Waits) =:= 0.
 
-%% The server passes `{await_sync_timeout, From}' to `expired/2'.
+%% The server passes `{await_sync_timeout, Id}' to `expired/2', and a `DOWN' whose monitor the id may be to `gone/2'.
 -spec add(gen_server:from(), version(), timeout(), waits()) -> waits().
-add(From, Version, Timeout, Waits) ->
+add({Pid, _} = From, Version, Timeout, Waits) ->
+    Id = erlang:monitor(process, Pid),
     Timer =
         case Timeout of
             infinity -> none;
-            _ -> erlang:send_after(Timeout, self(), {await_sync_timeout, From})
+            _ -> erlang:send_after(Timeout, self(), {await_sync_timeout, Id})
         end,
-    [{From, Version, Timer} | Waits].
+    Waits#{Id => {From, Version, Timer}}.
 
 %% Tells those whose version everybody has, as the function says.
 -spec reached(fun((version()) -> boolean()), waits()) -> waits().
 reached(Everywhere, Waits) ->
-    {Done, Left} = lists:partition(fun({_, Version, _}) -> Everywhere(Version) end, Waits),
-    lists:foreach(
-        fun({From, _, Timer}) ->
-            _ = Timer =/= none andalso erlang:cancel_timer(Timer),
-            gen_server:reply(From, ok)
+    Done = maps:filter(fun(_, {_, Version, _}) -> Everywhere(Version) end, Waits),
+    maps:fold(
+        fun(Id, {From, _, _}, Left) ->
+            gen_server:reply(From, ok),
+            gone(Id, Left)
         end,
+        Waits,
         Done
-    ),
-    Left.
+    ).
 
-%% Whose time is over: the version that it waits for, so that it can be told who is behind.
--spec expired(term(), waits()) -> {version(), waits()} | nobody.
-expired(From, Waits) ->
-    case lists:keytake(From, 1, Waits) of
-        {value, {_, Version, _}, Others} -> {Version, Others};
-        false -> nobody
+%% Whose time is over: who it is, and the version that it waits for, so that it can be told who is behind.
+-spec expired(term(), waits()) -> {gen_server:from(), version(), waits()} | nobody.
+expired(Id, Waits) ->
+    case Waits of
+        #{Id := {From, Version, _}} -> {From, Version, gone(Id, Waits)};
+        #{} -> nobody
+    end.
+
+-spec gone(id(), waits()) -> waits().
+gone(Id, Waits) ->
+    case maps:take(Id, Waits) of
+        {{_, _, Timer}, Others} ->
+            erlang:demonitor(Id, [flush]),
+            _ = Timer =/= none andalso erlang:cancel_timer(Timer),
+            Others;
+        error ->
+            Waits
     end.

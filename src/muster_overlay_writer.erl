@@ -12,18 +12,23 @@
 -define(LOGS_BYTES, 4194304).
 %% About as many bytes are made safe at one go.
 -define(SYNC_BYTES, 1048576).
+%% Bytes of a log without changes.
+-define(EMPTY, byte_size(muster_overlay_files:header())).
 -define(LOG_META, #{domain => [muster]}).
 
-%% With a log of its own, for the calling server, from which it reads snapshots. A disk that fails later ends it.
--spec start_link(string()) -> {ok, pid()} | {error, file:posix() | badarg}.
+%% What the files hold; and a writer with a log of its own, for the calling server, from which it reads snapshots. A disk
+%% that fails later ends it. Nothing is read where nothing can be written.
+-spec start_link(string()) -> {ok, muster_overlay_state:state(), pid()} | {error, file:posix() | badarg}.
 start_link(Base) ->
     Server = self(),
-    Number = lists:max([0 | muster_overlay_files:logs(Base)]) + 1,
-    %% Sees whether one can write there at all.
+    %% One that nothing was written to is used again.
+    Used = [N || N <- muster_overlay_files:logs(Base), filelib:file_size(muster_overlay_files:log(Base, N)) > ?EMPTY],
+    Number = lists:max([0 | Used]) + 1,
     case open_log(Base, Number) of
         {ok, Device} ->
             ok = file:close(Device),
-            {ok, spawn_link(fun() -> run(Server, Base, Number) end)};
+            State = muster_overlay_files:restore(Base),
+            {ok, State, spawn_link(fun() -> run(Server, Base, Number) end)};
         {error, Reason} ->
             {error, Reason}
     end.
@@ -48,22 +53,31 @@ close(Writer) ->
 
 run(Server, Base, Number) ->
     process_flag(trap_exit, true),
-    {ok, Device} = open_log(Base, Number),
-    ok = file:write(Device, muster_overlay_files:header()),
     loop(
         compacted(#{
             server => Server,
             base => Base,
             number => Number,
-            device => Device,
+            device => opened(open_log(Base, Number)),
             bytes => logs_bytes(Base),
             limit => limit(Base),
             snapshot => none
         })
     ).
 
+%% One that nothing can be written to is not left behind.
 open_log(Base, Number) ->
-    file:open(muster_overlay_files:log(Base, Number), [write, raw, binary]).
+    File = muster_overlay_files:log(Base, Number),
+    case file:write_file(File, muster_overlay_files:header()) of
+        ok ->
+            file:open(File, [append, raw, binary]);
+        {error, Reason} ->
+            _ = file:delete(File),
+            {error, Reason}
+    end.
+
+opened({ok, Device}) -> Device;
+opened({error, Reason}) -> exit({disk, Reason}).
 
 logs_bytes(Base) ->
     lists:sum([filelib:file_size(muster_overlay_files:log(Base, N)) || N <- muster_overlay_files:logs(Base)]).
@@ -71,11 +85,10 @@ logs_bytes(Base) ->
 limit(Base) ->
     max(?LOGS_BYTES, filelib:file_size(muster_overlay_files:snapshot(Base))).
 
-loop(#{server := Server, device := Device, bytes := Bytes, snapshot := Snapshot} = W) ->
+loop(#{server := Server, base := Base, device := Device, bytes := Bytes, snapshot := Snapshot} = W) ->
     receive
         {append, Delta, When} ->
-            {Written, Records, Compact} = append_all(Delta, When, Device, {0, 0, false}),
-            must(file:datasync(Device)),
+            {Written, Records, Compact} = appended(Delta, When, W),
             Server ! {stored, self(), Records},
             Appended = W#{bytes := Bytes + Written},
             loop(
@@ -87,12 +100,27 @@ loop(#{server := Server, device := Device, bytes := Bytes, snapshot := Snapshot}
         {'DOWN', Monitor, process, _, Reason} when {Monitor, Reason} =:= {Snapshot, normal} ->
             loop(superseded(W));
         {'DOWN', Snapshot, process, _, Reason} ->
-            ?LOG_ERROR("overlay: no snapshot could be written to ~ts: ~tP", [maps:get(base, W), Reason, 8], ?LOG_META),
+            _ = file:delete(temporary(Base)),
+            ?LOG_ERROR("overlay: no snapshot could be written to ~ts: ~tP", [Base, Reason, 8], ?LOG_META),
             loop(W#{snapshot := none, bytes := 0});
         {'EXIT', Server, _} ->
             ok;
         close ->
             file:close(Device)
+    end.
+
+%% What a full disk leaves half written is taken back: it would only be in the way when there is room again.
+appended(Delta, When, #{device := Device, base := Base, number := Number}) ->
+    {ok, Before} = file:position(Device, eof),
+    try
+        Appended = append_all(Delta, When, Device, {0, 0, false}),
+        must(file:datasync(Device)),
+        Appended
+    catch
+        exit:Reason ->
+            _ = file:position(Device, Before) =:= {ok, Before} andalso file:truncate(Device),
+            _ = Before =:= ?EMPTY andalso file:delete(muster_overlay_files:log(Base, Number)),
+            exit(Reason)
     end.
 
 %% What waits already is made safe along with it.
@@ -113,8 +141,7 @@ must({error, Reason}) -> exit({disk, Reason}).
 compacted(#{snapshot := none, bytes := Bytes, limit := Limit, base := Base, number := Number} = W) when Bytes > Limit ->
     #{server := Server, device := Device} = W,
     must(file:close(Device)),
-    {ok, Next} = open_log(Base, Number + 1),
-    must(file:write(Next, muster_overlay_files:header())),
+    Next = opened(open_log(Base, Number + 1)),
     {_, Monitor} = spawn_monitor(fun() -> write_snapshot(Server, Base) end),
     W#{device := Next, number := Number + 1, bytes := 0, snapshot := Monitor};
 compacted(W) ->
@@ -125,10 +152,13 @@ superseded(#{base := Base, number := Number} = W) ->
     lists:foreach(fun(N) -> file:delete(muster_overlay_files:log(Base, N)) end, Older),
     W#{snapshot := none, limit := limit(Base)}.
 
+temporary(Base) ->
+    muster_overlay_files:snapshot(Base) ++ ".tmp".
+
 write_snapshot(Server, Base) ->
     {Pin, Paths, Context} = muster_overlay_pin:take(Server),
-    Temporary = muster_overlay_files:snapshot(Base) ++ ".tmp",
-    {ok, Device} = file:open(Temporary, [write, raw, binary]),
+    Temporary = temporary(Base),
+    Device = opened(file:open(Temporary, [write, raw, binary])),
     Write = fun(Data) -> must(file:write(Device, Data)) end,
     Write(muster_overlay_files:header()),
     lists:foreach(

@@ -4,6 +4,8 @@
 
 -export([rule/1, is_name/1, is_server/1, to_register/1, in_options/2, where/1]).
 
+-export_type([name/0]).
+
 -type name() :: atom() | {via, module(), term()} | {global, term()}.
 
 %% The rule of an option `name' (see {@link muster_options}).
@@ -39,4 +41,10 @@ in_options(Options, Default) ->
 where(Pid) when is_pid(Pid) -> Pid;
 where(Name) when is_atom(Name) -> whereis(Name);
 where({global, Name}) -> global:whereis_name(Name);
-where({via, Module, Name}) -> Module:whereis_name(Name).
+where({via, Module, Name}) ->
+    %% A registry may be away, as its names may.
+    try
+        Module:whereis_name(Name)
+    catch
+        error:_ -> undefined
+    end.

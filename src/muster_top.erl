@@ -58,11 +58,11 @@ start() ->
 %% code: 0, 1 when `--once' saw nothing or the node cannot be reached by this one, 2 for wrong arguments.
 -spec main([unicode:chardata()]) -> 0..2.
 main(Arguments) ->
+    _ = [io:setopts(Device, [{encoding, encoding()}]) || Device <- [standard_io, standard_error]],
     case muster_top_options:parse(Arguments) of
         {ok, Options} ->
             %% Reports of lost connections would go over the picture.
             _ = logger:set_primary_config(level, none),
-            _ = io:setopts([{encoding, encoding(Options)}]),
             exit_code(run_or_fail(Options));
         help ->
             io:put_chars(muster_top_options:usage()),
@@ -80,8 +80,11 @@ run_or_fail(Options) ->
         Class:Reason -> {error, {Class, Reason}}
     end.
 
-encoding(#{unicode := true}) -> unicode;
-encoding(#{unicode := false}) -> latin1.
+encoding() ->
+    case muster_top_options:is_utf8() of
+        true -> unicode;
+        false -> latin1
+    end.
 
 exit_code(ok) ->
     0;
@@ -224,14 +227,14 @@ show(#state{screen = plain, last = Snapshot, problem = none, options = Options} 
 show(#state{screen = plain, node = Node, problem = Reason} = S) ->
     complain(problem({Node, Reason})),
     S;
-show(#state{size = {Columns, Rows}, options = #{unicode := Unicode}} = S) ->
+show(#state{size = {Columns, _} = Size, options = #{unicode := Unicode}} = S) ->
     Head = [{title, title(S)}, {trouble, notice(S)}, {normal, ""}],
     Lines =
         case S#state.last of
             none -> [];
             Snapshot -> muster_top_view:lines(Snapshot, #{columns => Columns, unicode => Unicode})
         end,
-    muster_top_terminal:draw([{Style, string:slice(Text, 0, Columns)} || {Style, Text} <- Head] ++ Lines, Rows),
+    muster_top_terminal:draw([{Style, string:slice(Text, 0, Columns)} || {Style, Text} <- Head] ++ Lines, Size),
     S.
 
 title(#state{node = Node, last = Last, interval = Ms, paused = Paused}) ->

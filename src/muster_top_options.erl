@@ -2,7 +2,7 @@
 %% The command line of muster_top, and its options, checked.
 -module(muster_top_options).
 
--export([parse/1, check/1, usage/0]).
+-export([parse/1, check/1, usage/0, is_utf8/0]).
 
 -export_type([options/0]).
 
@@ -99,6 +99,7 @@ is_name(_) ->
 is_path(Path) -> is_list(Path) andalso Path =/= [] andalso io_lib:char_list(Path).
 
 %% What the user's terminal says of itself, as the C library would read it.
+-spec is_utf8() -> boolean().
 is_utf8() ->
     Set = [Value || Variable <- ["LC_ALL", "LC_CTYPE", "LANG"], (Value = os:getenv(Variable, "")) =/= ""],
     case Set of

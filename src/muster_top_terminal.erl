@@ -8,13 +8,15 @@
 
 -export([open/0, close/1, columns/0, rows/0, draw/2, frame/3]).
 
--export_type([terminal/0]).
+-export_type([terminal/0, size/0]).
 
 -type terminal() :: #{guard := port() | none, restore := fun(() -> ok), reader := pid()}.
+-type size() :: {Columns :: pos_integer(), Rows :: pos_integer()}.
 
-%% The alternate screen without a cursor, and back.
--define(ENTER, "\e[?1049h\e[?25l").
--define(LEAVE, "\e[?25h\e[?1049l").
+%% The alternate screen, without a cursor and without going on in the next line where a character is wider than one
+%% column; and back.
+-define(ENTER, "\e[?1049h\e[?25l\e[?7l").
+-define(LEAVE, "\e[?7h\e[?25h\e[?1049l").
 
 %% The calling process gets `{key, Character}', or `{key, eof}' when nothing more can be typed.
 %% `not_a_terminal' where the output is something else.
@@ -49,17 +51,18 @@ size_of({ok, N}) when is_integer(N), N > 0 -> {ok, N};
 size_of(_) -> not_a_terminal.
 
 %% Writes lines over what is there.
--spec draw([muster_top_view:line()], Rows :: pos_integer()) -> ok.
-draw(Lines, Rows) ->
-    write(frame(Lines, Rows, os:getenv("NO_COLOR", "") =:= "")).
+-spec draw([muster_top_view:line()], size()) -> ok.
+draw(Lines, Size) ->
+    write(frame(Lines, Size, os:getenv("NO_COLOR", "") =:= "")).
 
-%% One write for the whole screen, without clearing it first: nothing flickers. What does not fit is counted.
--spec frame([muster_top_view:line()], Rows :: pos_integer(), Colours :: boolean()) -> unicode:chardata().
-frame(Lines, Rows, Colours) ->
+%% One write for the whole screen, without clearing it first: nothing flickers. Lines that do not fit are counted.
+-spec frame([muster_top_view:line()], size(), Colours :: boolean()) -> unicode:chardata().
+frame(Lines, {Columns, Rows}, Colours) ->
     Shown =
         case length(Lines) - Rows of
             Over when Over > 0 ->
-                lists:sublist(Lines, Rows - 1) ++ [{normal, io_lib:format("... ~b more", [Over + 1])}];
+                More = io_lib:format("... ~b more", [Over + 1]),
+                lists:sublist(Lines, Rows - 1) ++ [{normal, string:slice(More, 0, Columns)}];
             _ ->
                 Lines
         end,
@@ -141,7 +144,7 @@ stty_answer(Port, Said) ->
 
 %% Outlives the VM, however that ends, and then restores the terminal; dismissed by a line.
 guard(Path, Saved) ->
-    sh("read -r line || { stty \"$1\" <\"$0\"; printf '\\033[?25h\\033[?1049l' >\"$0\"; }", [Path, Saved], []).
+    sh("read -r line || { stty \"$1\" <\"$0\"; printf '\\033[?7h\\033[?25h\\033[?1049l' >\"$0\"; }", [Path, Saved], []).
 
 dismiss(none) ->
     ok;

@@ -145,7 +145,9 @@ summary(Rows, #{peers := Peers}) ->
 
 %% One row for each node that anybody here knows of, but this one.
 rows(#{node := Self, connected := Connected} = Snapshot) ->
-    Linked = [{Name, Peer} || #{node := Name} = Peer <- list(peers, Snapshot), not is_cnode(Name)],
+    %% The C nodes beside the peers are no peers of their own.
+    Known = list(peers, Snapshot),
+    Linked = [{Name, Peer} || #{node := Name} = Peer <- Known, not muster_cnode_name:is_one(Name)],
     Healths = [{name(Node), Health} || #{node := Node} = Health <- list(health, Snapshot)],
     Roles = roles(Snapshot),
     Synced = synced(Snapshot),
@@ -170,11 +172,6 @@ list(Part, Snapshot) ->
 
 find(Name, Pairs) ->
     proplists:get_value(Name, Pairs, none).
-
-%% The C nodes beside the peers are no peers of their own.
-is_cnode(Name) ->
-    [Alive | _] = binary:split(Name, <<"@">>),
-    binary:longest_common_suffix([Alive, <<"-muster">>]) =:= byte_size(<<"-muster">>).
 
 row(Name, #{connected := Connected}, #{peer := Peer, health := Health, role := Role, synced := Synced}) ->
     #{

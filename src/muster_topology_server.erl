@@ -1,6 +1,6 @@
 %% @private
 %% The process behind {@link muster_topology}: this node's member of the commander's election, whose
-%% table the C node holds; or, without a C node, a small table of its own.
+%% table the C node holds; or, without a C node, another member's word or a table of its own.
 -module(muster_topology_server).
 
 -behaviour(gen_server).
@@ -9,51 +9,51 @@
 
 -include_lib("kernel/include/logger.hrl").
 
--define(VERSION, 1).
--define(SUBSCRIBE_MS, 1000).
 %% So long after the start questions about the commander wait for the first one: an abstention and two elections, by
 %% default, and less than a caller waits.
 -define(FIRST_MS, 2000).
 -define(AGAIN_MS, 50).
--define(ROLES, [commander, wingmate, observer, relay]).
 -define(LOG_META, #{domain => [muster]}).
 
 -record(state, {
     options :: #{atom() => term()},
     self :: node(),
     key :: binary(),
-    registry :: reference() | undefined,
+    registry :: reference(),
     group :: muster_election_group:group() | undefined,
     %% Who is asked: the C node, this server's own table, another member with a C node, or nobody
     %% as yet.
-    mode = waiting :: cnode | alone | {through, node()} | waiting,
+    mode = waiting :: cnode | alone | {through, muster_topology_through:through()} | waiting,
     %% What subscribers were told last.
-    roles = [] :: [{node(), muster_topology:role()}],
-    commander :: node() | undefined,
-    %% Single-node mode: the rows, who was promoted to command, and the command's token.
-    table = #{} :: #{node() => wingmate | observer | relay},
-    pin :: node() | undefined,
-    token = {0, 0} :: {non_neg_integer(), integer()},
+    roles :: muster_topology_roles:roles(),
+    table :: muster_topology_alone:table(),
     %% Members without a C node of their own, as far as this one speaks for them: by hand, or
     %% because they said so.
     guests = #{} :: #{node() => joined | introduced},
-    %% Other members' processes.
-    peers = #{} :: #{pid() => {reference(), HasCnode :: boolean()}},
-    node_monitor :: reference() | undefined,
-    %% The time right after the start: who asked before there was a commander; then `settling', as its table may yet
-    %% lack others that have just started.
-    early = [] :: [{Request :: term(), gen_server:from()}] | settling | over,
+    %% Other members' processes, which say whether there is a C node beside them.
+    peers :: muster_group_peers:peers(),
+    node_watch :: muster_node_watch:watch(),
+    early = muster_topology_early:new() :: muster_topology_early:early(),
     subscribers = muster_subscribers:new() :: muster_subscribers:subscribers()
 }).
 
 %% @private
-init(#{name := Name, node_id := Self} = Options) ->
-    S = #state{options = Options, self = Self, key = key(Name), table = #{Self => wingmate}},
-    case muster_group_registry:claim(S#state.key, #{}) of
-        {ok, Monitor} ->
+init(#{name := Name, node_id := Self, node_monitor := NodeMonitor, quorum_size := Quorum} = Options) ->
+    Key = key(Name),
+    case muster_group_registry:claim(Key, #{}) of
+        {ok, Registry} ->
             ok = net_kernel:monitor_nodes(true),
-            S1 = S#state{registry = Monitor, roles = [{Self, wingmate}]},
-            {ok, enter(S1), {continue, introduce}};
+            S = #state{
+                options = Options,
+                self = Self,
+                key = Key,
+                registry = Registry,
+                roles = muster_topology_roles:new([{Self, wingmate}], undefined),
+                table = muster_topology_alone:new(Self, Quorum),
+                peers = muster_group_peers:new(muster_topology, Key),
+                node_watch = muster_node_watch:new(NodeMonitor)
+            },
+            {ok, enter(S), {continue, introduce}};
         {error, Reason} ->
             {stop, Reason}
     end.
@@ -67,34 +67,42 @@ key(Name) ->
 %% @private
 handle_continue(introduce, S) ->
     lists:foreach(fun(Node) -> say_hello(Node, S) end, nodes()),
-    {noreply, watch_nodes(S)}.
+    {noreply, S}.
 
 %% @private
-handle_call(Request, From, #state{early = Early} = S) when
-    is_list(Early), Request =:= get_command; is_list(Early), element(1, Request) =:= promote
-->
-    {noreply, S#state{early = [{Request, From} | Early]}};
-handle_call(get_role, From, #state{self = Self} = S) ->
+handle_call(Request, From, #state{early = Early} = S) ->
+    case muster_topology_early:wait(Request, From, Early) of
+        {waits, New} -> {noreply, S#state{early = New}};
+        no -> call(Request, From, S)
+    end.
+
+call(get_role, From, #state{self = Self} = S) ->
     ask({role_of, Self}, From, S);
-handle_call({role_of, Node}, From, S) ->
+call({role_of, Node}, From, S) ->
     ask({role_of, Node}, From, S);
-handle_call(get_command, From, S) ->
+call(get_command, From, S) ->
     ask(get_command, From, S);
-handle_call(list_nodes, From, S) ->
+call(list_nodes, From, S) ->
     ask(list_nodes, From, S);
-handle_call({promote, self, Role}, From, #state{self = Self} = S) ->
-    handle_call({promote, Self, Role}, From, S);
-handle_call({promote, Node, Role}, From, S) ->
-    case lists:member(Role, ?ROLES) of
+call({promote, self, Role}, From, #state{self = Self} = S) ->
+    call({promote, Self, Role}, From, S);
+call({promote, Node, Role}, From, S) ->
+    case muster_topology_roles:is_role(Role) of
         true -> promote(Node, Role, From, S);
         false -> {reply, {error, {invalid_role, Role}}, S}
     end;
-handle_call({subscribe, Pid}, _From, S) ->
-    {reply, ok, S#state{subscribers = muster_subscribers:add(Pid, S#state.subscribers)}};
-handle_call({unsubscribe, Pid}, _From, S) ->
+call({subscribe, Pid}, _From, S) ->
+    {reply, ok, subscribed(Pid, S)};
+call({follow, Pid}, _From, #state{roles = Roles} = S) ->
+    %% Another member's process: what was told so far, and from now on what is told.
+    {reply, {muster_topology_roles:rows(Roles), muster_topology_roles:commander(Roles)}, subscribed(Pid, S)};
+call({unsubscribe, Pid}, _From, S) ->
     {reply, ok, S#state{subscribers = muster_subscribers:remove(Pid, S#state.subscribers)}};
-handle_call(_, _From, S) ->
+call(_, _From, S) ->
     {reply, {error, unknown_call}, S}.
+
+subscribed(Pid, #state{subscribers = Subscribers} = S) ->
+    S#state{subscribers = muster_subscribers:add(Pid, Subscribers)}.
 
 %% @private
 handle_cast({node_joined, Node}, S) when is_atom(Node) ->
@@ -105,45 +113,56 @@ handle_cast(_, S) ->
     {noreply, S}.
 
 %% @private
-handle_info({swarm_event, Event}, S) ->
-    {noreply, swarm_event(Event, S)};
-handle_info({muster_topology, ?VERSION, hello, Pid, HasCnode, Ask}, S) ->
-    {noreply, hello(Pid, HasCnode, Ask, S)};
+handle_info({swarm_event, {What, Node}}, S) when is_atom(Node) ->
+    {noreply, node_event(What, Node, S)};
 handle_info({nodeup, Node}, #state{self = nonode@nohost} = S) when Node =:= node() ->
     %% The BEAM has got its name.
     {noreply, renamed(Node, S)};
-handle_info({nodeup, Node}, S) ->
-    _ = Node =/= node() andalso say_hello(Node, S),
+handle_info({nodeup, Node}, S) when is_atom(Node) ->
+    say_hello(Node, S),
     {noreply, S};
+handle_info({again, Request, From}, S) ->
+    {noreply, call_again({Request, From}, S)};
+handle_info(no_longer_early, S) ->
+    {noreply, early(over, S)};
 handle_info({'DOWN', Registry, process, _, _}, #state{registry = Registry} = S) ->
     case muster_group_registry:claim(S#state.key, #{}) of
         {ok, Monitor} -> {noreply, S#state{registry = Monitor}};
         {error, Reason} -> {stop, Reason, S}
     end;
-handle_info({'DOWN', Monitor, process, _, _}, #state{node_monitor = Monitor} = S) ->
-    erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
-    {noreply, S#state{node_monitor = undefined}};
-handle_info({'DOWN', _, process, Pid, _}, #state{peers = Peers} = S) when is_map_key(Pid, Peers) ->
-    {noreply, peer_gone(Pid, S)};
-handle_info({'DOWN', _, process, Pid, _}, #state{subscribers = Known} = S) when
-    is_map_key(Pid, Known)
+handle_info({'DOWN', Monitor, process, Pid, _}, #state{subscribers = Known} = S) when
+    map_get(Pid, Known) =:= Monitor
 ->
-    {noreply, S#state{subscribers = muster_subscribers:remove(Pid, Known)}};
-handle_info(watch_nodes, S) ->
-    {noreply, watch_nodes(S)};
-handle_info({again, Request, From}, S) ->
-    {noreply, ask_again({Request, From}, S)};
-handle_info(no_longer_early, S) ->
-    {noreply, not_early(over, S)};
-handle_info(Message, #state{group = Group} = S) when Group =/= undefined ->
-    case muster_election_group:handle(Message, Group) of
-        {Happenings, New} ->
-            {noreply, lists:foldl(fun happening/2, S#state{group = New}, Happenings)};
-        unknown ->
-            {noreply, S}
+    {noreply, S#state{subscribers = muster_subscribers:down(Monitor, Pid, Known)}};
+handle_info(Message, #state{peers = Peers} = S) ->
+    case muster_group_peers:handle(Message, Peers) of
+        {hello, Pid, HasCnode, Ask} when is_boolean(HasCnode) -> {noreply, hello(Pid, HasCnode, Ask, S)};
+        {left, Pid} -> {noreply, peer_gone(Pid, S)};
+        _ -> {noreply, through(Message, S)}
+    end.
+
+through(Message, #state{mode = {through, Through}, roles = Roles} = S) ->
+    case muster_topology_through:handle(Message, Through) of
+        {roles, New} -> told(New, S);
+        {event, Event} -> told(muster_topology_roles:after_event(Event, Roles), S);
+        unknown -> watch(Message, S)
     end;
-handle_info(_, S) ->
-    {noreply, S}.
+through(Message, S) ->
+    watch(Message, S).
+
+watch(Message, #state{node_watch = Watch} = S) ->
+    case muster_node_watch:handle(Message, Watch) of
+        unknown -> election(Message, S);
+        New -> S#state{node_watch = New}
+    end.
+
+election(_, #state{group = undefined} = S) ->
+    S;
+election(Message, #state{group = Group} = S) ->
+    case muster_election_group:handle(Message, Group) of
+        {Happenings, New} -> lists:foldl(fun happening/2, S#state{group = New}, Happenings);
+        unknown -> S
+    end.
 
 %%% Taking part
 
@@ -174,102 +193,84 @@ start_argument(#state{options = #{cnode := Timings, quorum_size := Quorum}}) ->
     Age = erlang:convert_time_unit(erlang:monotonic_time() - Started, native, millisecond),
     Timings#{kind => commander, quorum_size => Quorum, age_ms => Age}.
 
-renamed(Node, #state{options = #{node_id := nonode@nohost}} = S) ->
-    #state{table = #{nonode@nohost := Role} = Table, pin = Pin} = S,
-    Renamed = (maps:remove(nonode@nohost, Table))#{Node => Role},
-    NewPin =
-        case Pin of
-            nonode@nohost -> Node;
-            _ -> Pin
-        end,
-    enter(changed(S#state{self = Node, table = Renamed, pin = NewPin, mode = waiting}));
+renamed(Node, #state{options = #{node_id := nonode@nohost}, table = Table} = S) ->
+    Renamed = muster_topology_alone:rename(Node, Table),
+    Roles = muster_topology_roles:without_commander(muster_topology_alone:roles(Renamed)),
+    enter(told(Roles, set_mode(waiting, S#state{self = Node, table = Renamed})));
 renamed(_, S) ->
     S.
 
-happening({up, Status}, S) ->
-    S1 = said(S#state{mode = cnode}),
+happening({up, Status}, #state{peers = Peers} = S) ->
+    S1 = said(set_mode(cnode, S)),
     maps:foreach(fun(Node, _) -> tell_cnode(node_joined, Node, S1) end, S1#state.guests),
-    maps:foreach(
-        fun
-            (Pid, {_, true}) -> tell_cnode(join, node(Pid), S1);
-            (_, {_, false}) -> ok
-        end,
-        S1#state.peers
-    ),
-    from_status(Status, S1);
-happening({down, unavailable}, S) ->
+    lists:foreach(fun(Pid) -> tell_cnode(join, node(Pid), S1) end, muster_group_peers:saying(true, Peers)),
+    told(from_status(Status, S1), S1);
+happening({down, unavailable}, #state{mode = Mode} = S) when Mode =:= cnode; Mode =:= waiting ->
     without_cnode(S);
+happening({down, unavailable}, S) ->
+    %% As before.
+    S;
 happening({down, _}, S) ->
-    changed(S#state{mode = waiting});
-happening({event, {roles, Roles}}, #state{commander = Commander} = S) ->
-    told(named(Roles), Commander, S);
-happening({event, {leader, Commander, _Token}}, #state{roles = Roles} = S) ->
-    told(Roles, muster_election_group:node_of(Commander), S);
+    changed(set_mode(waiting, S));
+happening({event, {roles, Rows}}, #state{self = Self, roles = Roles} = S) ->
+    told(muster_topology_roles:set_rows(Rows, Self, Roles), S);
+happening({event, {leader, Name, _Token}}, #state{roles = Roles} = S) ->
+    told(muster_topology_roles:set_commander(Name, Roles), S);
 happening({event, _}, S) ->
     S;
-happening({reply, {ask, What, From}, Result}, S) ->
-    S1 =
-        case Result of
-            {ok, Status} -> from_status(Status, S);
-            {error, _} -> S
-        end,
-    gen_server:reply(From, from_cnode(What, Result, S1)),
+happening({reply, {ask, Question, From}, {ok, Status}}, S) ->
+    Roles = from_status(Status, S),
+    S1 = told(Roles, S),
+    gen_server:reply(From, muster_topology_roles:answer(Question, maps:get(token, Status, none), Roles)),
     S1;
-happening({reply, {promote, _, _, From}, {ok, _}}, S) ->
-    gen_server:reply(From, ok),
+happening({reply, {ask, Question, From}, {error, _}}, S) ->
+    gen_server:reply(From, from_own(Question, S)),
     S;
-happening({reply, {promote, Node, Role, From}, {error, unknown_node}}, #state{early = settling} = S) ->
-    erlang:send_after(?AGAIN_MS, self(), {again, {promote, Node, Role}, From}),
-    S;
-happening({reply, {promote, _, _, From}, {error, Reason}}, S) when
-    Reason =:= cnode_down; Reason =:= unavailable
-->
-    gen_server:reply(From, {error, no_commander}),
-    S;
-happening({reply, {promote, _, _, From}, {error, Reason}}, S) ->
-    gen_server:reply(From, {error, Reason}),
-    S;
-happening({reply, _, _}, S) ->
+happening({reply, {promote, Node, Role, From}, Result}, #state{early = Early} = S) ->
+    _ =
+        case Result =:= {error, unknown_node} andalso muster_topology_early:is_settling(Early) of
+            true -> erlang:send_after(?AGAIN_MS, self(), {again, {promote, Node, Role}, From});
+            false -> gen_server:reply(From, promoted(Result))
+        end,
     S.
 
-from_status(Status, S) ->
-    {Roles, Commander} = table(Status, S),
-    told(Roles, Commander, S).
+from_status(Status, #state{self = Self}) ->
+    muster_topology_roles:of_status(Status, Self).
 
-table(#{roles := Roles, commander := Commander}, #state{self = Self}) ->
-    Named = named(Roles),
-    WithSelf =
-        case lists:keymember(Self, 1, Named) of
-            true -> Named;
-            false -> lists:sort([{Self, wingmate} | Named])
-        end,
-    {WithSelf, muster_election_group:node_of(Commander)}.
-
-named(Roles) ->
-    lists:sort([{muster_election_group:node_of(Name), Role} || {Name, Role} <- Roles]).
+promoted({ok, _}) -> ok;
+promoted({error, Reason}) when Reason =:= cnode_down; Reason =:= unavailable -> {error, no_commander};
+promoted({error, Reason}) -> {error, Reason}.
 
 %% No C node, and none will come. Another member's is as good for asking.
-without_cnode(#state{mode = {through, _}} = S) ->
-    S;
 without_cnode(#state{peers = Peers} = S) ->
-    S1 = said(S#state{mode = alone}),
-    case [Pid || {Pid, {_, true}} <- maps:to_list(Peers)] of
+    S1 = said(set_mode(waiting, S)),
+    case muster_group_peers:saying(true, Peers) of
         [] -> alone(S1);
-        [Pid | _] -> through(Pid, S1)
+        [Pid | _] -> through_member(Pid, S1)
     end.
+
+through_member(Pid, S) ->
+    early(over, set_mode({through, muster_topology_through:open(Pid)}, S)).
+
+alone(#state{table = Table} = S) ->
+    Entered = muster_topology_alone:enter(erlang:system_time(millisecond), rand:uniform(1 bsl 59), Table),
+    early(over, changed(set_mode(alone, S#state{table = Entered}))).
+
+set_mode(Mode, #state{mode = {through, Through}} = S) ->
+    muster_topology_through:close(Through),
+    S#state{mode = Mode};
+set_mode(Mode, S) ->
+    S#state{mode = Mode}.
 
 %%% Asking
 
-%% Those who asked at the start get their answers.
-not_early(Now, #state{early = Early} = S) when is_list(Early) ->
-    lists:foldr(fun ask_again/2, S#state{early = Now}, Early);
-not_early(over, S) ->
-    S#state{early = over};
-not_early(settling, S) ->
-    S.
+%% Those who asked at the start, and waited, get their answers.
+early(Next, #state{early = Early} = S) ->
+    {Waited, New} = muster_topology_early:next(Next, Early),
+    lists:foldl(fun call_again/2, S#state{early = New}, Waited).
 
-ask_again({Request, From}, S) ->
-    case handle_call(Request, From, S) of
+call_again({Request, From}, S) ->
+    case call(Request, From, S) of
         {reply, Reply, New} ->
             gen_server:reply(From, Reply),
             New;
@@ -277,206 +278,102 @@ ask_again({Request, From}, S) ->
             New
     end.
 
-ask(What, From, #state{mode = cnode, group = Group} = S) ->
-    muster_election_group:request({ask, What, From}, status, #{}, Group),
+ask(Question, From, #state{mode = cnode, group = Group} = S) ->
+    {noreply, S#state{group = muster_election_group:request({ask, Question, From}, status, #{}, Group)}};
+ask(Question, From, #state{mode = {through, Through}} = S) ->
+    muster_topology_through:ask(Question, From, from_own(Question, S), Through),
     {noreply, S};
-ask(What, From, #state{mode = {through, Node}} = S) ->
-    forward(What, From, Node, S),
-    {noreply, S};
-ask(What, _From, S) ->
-    {reply, from_own(What, S), S}.
+ask(Question, _From, S) ->
+    {reply, from_own(Question, S), S}.
 
-from_cnode(What, {ok, Status}, S) ->
-    {Roles, Commander} = table(Status, S),
-    answer(What, Roles, Commander, maps:get(token, Status, none));
-from_cnode(What, {error, _}, S) ->
-    from_own(What, S).
+from_own(Question, #state{table = Table} = S) ->
+    muster_topology_roles:answer(Question, muster_topology_alone:token(Table), own(S)).
 
-from_own(What, #state{token = Token} = S) ->
-    {Roles, Commander} = own(S),
-    answer(What, Roles, Commander, Token).
-
-answer(list_nodes, Roles, _, _) ->
-    Roles;
-answer({role_of, Node}, Roles, _, _) ->
-    proplists:get_value(Node, Roles, wingmate);
-answer(get_command, _, undefined, _) ->
-    {error, no_commander};
-answer(get_command, _, _, none) ->
-    {error, no_commander};
-answer(get_command, _, Commander, Token) ->
-    {ok, Commander, Token}.
-
-%%% Single-node mode
-
-alone(S) ->
-    Term = max(element(1, S#state.token) + 1, erlang:system_time(millisecond)),
-    not_early(over, changed(S#state{mode = alone, token = {Term, rand:uniform(1 bsl 59)}})).
-
-%% The table as this server has it. While the C node is away, the rows that were last seen.
-own(#state{mode = alone, table = Table} = S) ->
-    Commander = own_commander(S),
-    Rows = maps:to_list(Table),
-    Role = fun
-        (Node, _) when Node =:= Commander -> commander;
-        (_, Row) -> Row
-    end,
-    {lists:sort([{Node, Role(Node, Row)} || {Node, Row} <- Rows]), Commander};
+%% What this server knows by itself. While nobody can be asked, that is the rows that were last seen.
+own(#state{mode = alone, table = Table}) ->
+    muster_topology_alone:roles(Table);
 own(#state{roles = Roles}) ->
-    Uncommanded = fun
-        (commander) -> wingmate;
-        (Role) -> Role
-    end,
-    {[{Node, Uncommanded(Role)} || {Node, Role} <- Roles], undefined}.
-
-%% Only this node is there to vote, whoever else is listed.
-own_commander(#state{options = #{quorum_size := Quorum}}) when Quorum > 1 ->
-    undefined;
-own_commander(#state{pin = Pin, table = Table}) when is_map_key(Pin, Table) ->
-    Pin;
-own_commander(#state{self = Self, table = Table}) ->
-    case Table of
-        #{Self := wingmate} -> Self;
-        #{} -> undefined
-    end.
-
-own_promote(Node, Role, #state{table = Table, pin = Pin} = S) ->
-    case {Table, own_commander(S), S#state.options} of
-        {#{Node := _}, _, #{quorum_size := 1}} ->
-            {Row, NewPin} =
-                case Role of
-                    commander -> {wingmate, Node};
-                    _ when Pin =:= Node -> {Role, undefined};
-                    _ -> {Role, Pin}
-                end,
-            {ok, new_command(S#state{table = Table#{Node := Row}, pin = NewPin})};
-        {#{Node := _}, _, _} ->
-            {{error, no_commander}, S};
-        _ ->
-            {{error, unknown_node}, S}
-    end.
-
-%% Each command has its own token.
-new_command(#state{commander = Before, token = {Term, _}} = S) ->
-    case own_commander(S) of
-        Before -> changed(S);
-        _ -> changed(S#state{token = {Term + 1, rand:uniform(1 bsl 59)}})
-    end.
-
-changed(S) ->
-    {Roles, Commander} = own(S),
-    told(Roles, Commander, S).
+    muster_topology_roles:without_commander(Roles).
 
 %%% Changes
 
 promote(Node, Role, From, #state{mode = cnode, group = Group} = S) ->
     Argument = #{node => muster_election_group:name(Node), role => Role},
-    muster_election_group:request({promote, Node, Role, From}, promote, Argument, Group),
+    {noreply, S#state{group = muster_election_group:request({promote, Node, Role, From}, promote, Argument, Group)}};
+promote(Node, Role, From, #state{mode = {through, Through}} = S) ->
+    muster_topology_through:ask({promote, Node, Role}, From, {error, no_commander}, Through),
     {noreply, S};
-promote(Node, Role, From, #state{mode = {through, Via}} = S) ->
-    forward({promote, Node, Role}, From, Via, S),
-    {noreply, S};
-promote(Node, Role, _From, #state{mode = alone} = S) ->
-    {Reply, New} = own_promote(Node, Role, S),
-    {reply, Reply, New};
+promote(Node, Role, _From, #state{mode = alone, table = Table} = S) ->
+    case muster_topology_alone:promote(Node, Role, Table) of
+        {ok, New} -> {reply, ok, changed(S#state{table = New})};
+        {error, Reason} -> {reply, {error, Reason}, S}
+    end;
 promote(_Node, _Role, _From, S) ->
     {reply, {error, no_commander}, S}.
 
 guest(Node, _How, #state{self = Node} = S) ->
     S;
 guest(Node, How, #state{guests = Guests, table = Table} = S) ->
-    S1 = S#state{
+    tell_cnode(node_joined, Node, S),
+    if_alone(S#state{
         guests = maps:merge(#{Node => How}, Guests),
-        table = maps:merge(#{Node => wingmate}, Table)
-    },
-    tell_cnode(node_joined, Node, S1),
-    if_alone(S1).
+        table = muster_topology_alone:join(Node, Table)
+    }).
 
 left(Node, #state{self = Node} = S) ->
     S;
 left(Node, #state{guests = Guests, table = Table} = S) ->
     tell_cnode(node_left, Node, S),
-    if_alone(S#state{guests = maps:remove(Node, Guests), table = maps:remove(Node, Table)}).
+    if_alone(S#state{guests = maps:remove(Node, Guests), table = muster_topology_alone:leave(Node, Table)}).
 
-if_alone(#state{mode = alone} = S) -> new_command(S);
+if_alone(#state{mode = alone} = S) -> changed(S);
 if_alone(S) -> S.
 
 tell_cnode(Op, Node, #state{mode = cnode, group = Group}) ->
-    Argument = #{node => muster_election_group:name(Node)},
-    muster_election_group:request({told, Op, Node}, Op, Argument, Group);
+    muster_election_group:cast(Op, #{node => muster_election_group:name(Node)}, Group);
 tell_cnode(_, _, _) ->
     ok.
 
-%%% The node monitor
-
-watch_nodes(#state{options = #{node_monitor := Server}} = S) ->
-    case muster_server_name:where(Server) of
-        Pid when is_pid(Pid), Pid =/= self() ->
-            Monitor = erlang:monitor(process, Pid),
-            try
-                ok = muster_node_monitor:subscribe(Pid)
-            catch
-                exit:_ -> ok
-            end,
-            S#state{node_monitor = Monitor};
-        _ ->
-            erlang:send_after(?SUBSCRIBE_MS, self(), watch_nodes),
-            S
-    end.
-
-%% The C nodes watch each other; the monitor speaks for nodes that have none, and in single-node
+%% The C nodes watch each other; the node monitor speaks for nodes that have none, and in single-node
 %% mode for all.
-swarm_event({node_up, Node}, #state{mode = alone} = S) ->
+node_event(node_up, Node, #state{mode = alone} = S) ->
     guest(Node, introduced, S);
-swarm_event({node_down, Node}, #state{mode = alone} = S) ->
+node_event(node_down, Node, #state{mode = alone} = S) ->
     left(Node, S);
-swarm_event({node_down, Node}, #state{guests = Guests} = S) when is_map_key(Node, Guests) ->
+node_event(node_down, Node, #state{guests = Guests} = S) when is_map_key(Node, Guests) ->
     left(Node, S);
-%% From the member that is asked.
-swarm_event({commander_changed, _, New}, #state{mode = {through, _}, roles = Roles} = S) ->
-    Commander =
-        case New of
-            nil -> undefined;
-            _ -> New
-        end,
-    told(Roles, Commander, S);
-swarm_event({role_changed, Node, Role}, #state{mode = {through, _}, commander = Now} = S) ->
-    Others = lists:keydelete(Node, 1, S#state.roles),
-    case lists:member(Role, ?ROLES) of
-        true -> told(lists:sort([{Node, Role} | Others]), Now, S);
-        false -> told(Others, Now, S)
-    end;
-swarm_event(_, S) ->
+node_event(_, _, S) ->
     S.
 
 %%% Other members' processes
 
-say_hello(Node, #state{key = Key} = S) ->
-    case is_alive() andalso S#state.self =:= node() of
-        true -> muster_group_registry:pass(Node, {Key, introduction(true, S)});
+say_hello(Node, #state{self = Self, peers = Peers} = S) ->
+    case Self =:= node() of
+        true -> muster_group_peers:say_hello(Node, has_cnode(S), Peers);
         false -> ok
     end.
 
-introduction(Ask, #state{mode = Mode}) ->
-    {muster_topology, ?VERSION, hello, self(), Mode =:= cnode, Ask}.
-
 %% Says again whether there is a C node here, which has changed.
 said(#state{peers = Peers} = S) ->
-    maps:foreach(fun(Pid, _) -> Pid ! introduction(false, S) end, Peers),
+    muster_group_peers:tell(has_cnode(S), Peers),
     S.
 
+has_cnode(#state{mode = Mode}) ->
+    Mode =:= cnode.
+
 hello(Pid, HasCnode, Ask, #state{peers = Peers} = S) ->
+    Earlier = muster_group_peers:at(node(Pid), Peers),
     %% A stranger may have asked before it could say that there is a C node here now.
-    _ = (Ask orelse not is_map_key(Pid, Peers)) andalso (Pid ! introduction(false, S)),
-    Monitor =
-        case Peers of
-            #{Pid := {Known, _}} -> Known;
-            #{} -> erlang:monitor(process, Pid)
+    _ = (Ask orelse Earlier =/= Pid) andalso muster_group_peers:answer(Pid, has_cnode(S), Peers),
+    S1 =
+        case Earlier of
+            _ when Earlier =:= none; Earlier =:= Pid -> S;
+            _ -> peer_gone(Earlier, S)
         end,
-    known(Pid, HasCnode, S#state{peers = Peers#{Pid => {Monitor, HasCnode}}}).
+    known(Pid, HasCnode, S1#state{peers = muster_group_peers:meet(Pid, HasCnode, S1#state.peers)}).
 
 known(Pid, true, #state{mode = alone} = S) ->
-    through(Pid, S);
+    through_member(Pid, S);
 known(Pid, true, #state{guests = Guests} = S) ->
     %% The C nodes need not have heard of each other.
     tell_cnode(join, node(Pid), S),
@@ -485,64 +382,48 @@ known(Pid, true, #state{guests = Guests} = S) ->
         #{node(Pid) := introduced} -> S#state{guests = maps:remove(node(Pid), Guests)};
         #{} -> S
     end;
-known(_, false, S) ->
-    S.
+known(Pid, false, S) ->
+    no_more_through(Pid, S).
 
-through(Pid, S) ->
-    Server = self(),
-    _ = spawn(fun() -> gen_server:call(Pid, {subscribe, Server}) end),
-    _ = gen_server:cast(Pid, {node_joined, node()}),
-    not_early(over, S#state{mode = {through, node(Pid)}}).
-
-peer_gone(Pid, #state{peers = Peers, guests = Guests, mode = Mode} = S) ->
-    Node = node(Pid),
-    S1 = S#state{peers = maps:remove(Pid, Peers)},
-    case {Mode, Guests} of
-        {{through, Node}, _} -> without_cnode(changed(S1#state{mode = waiting}));
-        {_, #{Node := _}} -> left(Node, S1);
-        _ -> S1
+peer_gone(Pid, #state{peers = Peers, guests = Guests} = S) ->
+    S1 = no_more_through(Pid, S#state{peers = muster_group_peers:remove(Pid, Peers)}),
+    case is_map_key(node(Pid), Guests) of
+        true -> left(node(Pid), S1);
+        false -> S1
     end.
 
-%% The member that is asked may hang: this server does not.
-forward(What, From, Node, #state{peers = Peers} = S) ->
-    [Pid | _] = [P || P <- maps:keys(Peers), node(P) =:= Node],
-    Failed = from_own(failed(What), S#state{mode = waiting}),
-    spawn(fun() ->
-        Reply =
-            try
-                gen_server:call(Pid, What)
-            catch
-                exit:_ -> Failed
-            end,
-        gen_server:reply(From, Reply)
-    end).
-
-failed({promote, _, _}) -> get_command;
-failed(What) -> What.
+%% The member is gone, or its C node is.
+no_more_through(Pid, #state{mode = {through, Through}} = S) ->
+    case muster_topology_through:member(Through) of
+        Pid -> without_cnode(changed(set_mode(waiting, S)));
+        _ -> S
+    end;
+no_more_through(_, S) ->
+    S.
 
 %%% Subscribers
 
-told(Roles, Commander, #state{roles = Before, commander = Old} = S) ->
-    #state{options = #{none := None, name := Name}} = S,
-    Changed = [{Node, Role} || {Node, Role} <- Roles, not lists:member({Node, Role}, Before)],
-    Gone = [{Node, None} || {Node, _} <- Before, not lists:keymember(Node, 1, Roles)],
-    lists:foreach(fun({Node, Role}) -> tell({role_changed, Node, Role}, S) end, Changed ++ Gone),
-    case Commander of
-        Old ->
-            ok;
-        _ ->
-            tell({commander_changed, or_none(Old, None), or_none(Commander, None)}, S),
-            muster_telemetry:execute(
-                [muster, topology, commander_changed],
-                #{system_time => erlang:system_time()},
-                #{topology => Name, from => Old, to => Commander}
-            )
-    end,
-    New = S#state{roles = Roles, commander = Commander},
-    case Commander of
+changed(S) ->
+    told(own(S), S).
+
+told(Roles, #state{roles = Before, options = #{none := None}} = S) ->
+    #{roles := Changed, gone := Gone, commander := Commander} = muster_topology_roles:changes(Before, Roles),
+    lists:foreach(fun({Node, Role}) -> tell({role_changed, Node, Role}, S) end, Changed),
+    lists:foreach(fun(Node) -> tell({role_changed, Node, None}, S) end, Gone),
+    _ = Commander =/= same andalso commander_changed(Commander, S),
+    New = S#state{roles = Roles},
+    case muster_topology_roles:commander(Roles) of
         undefined -> New;
-        _ -> not_early(settling, New)
+        _ -> early(settling, New)
     end.
+
+commander_changed({Old, New}, #state{options = #{none := None, name := Name}} = S) ->
+    tell({commander_changed, or_none(Old, None), or_none(New, None)}, S),
+    muster_telemetry:execute(
+        [muster, topology, commander_changed],
+        #{system_time => erlang:system_time()},
+        #{topology => Name, from => Old, to => New}
+    ).
 
 or_none(undefined, None) -> None;
 or_none(Node, _) -> Node.

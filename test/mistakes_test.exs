@@ -3,7 +3,7 @@ defmodule Muster.MistakesTest do
   use ExUnit.Case
   import ExUnit.CaptureLog
   alias Raxol.Swarm.CRDT.{LWWMap, LWWRegister, ORSet}
-  alias Raxol.Swarm.{Discovery, NodeMonitor, TacticalOverlay, Topology}
+  alias Raxol.Swarm.{CommsManager, Discovery, NodeMonitor, TacticalOverlay, Topology}
 
   # Elixir counts the server as an argument even where it is left out.
   @wrong_node ~r/\* 2nd argument: expected a node's name, as an atom/
@@ -23,6 +23,16 @@ defmodule Muster.MistakesTest do
     for wrong <- ["app@host", :app@host, [:app], ["app"]] do
       assert {:error, {:invalid_option, :hosts, ^wrong, "a list of nodes" <> _}} =
                Discovery.start_link(strategy: :epmd, hosts: wrong)
+    end
+  end
+
+  test "options that are none are named by start_link, not by a crash of child_spec" do
+    for module <- [CommsManager, Discovery, NodeMonitor, TacticalOverlay, Topology],
+        wrong <- ["text", [{:name, :n} | :m]] do
+      assert %{id: ^module} = module.child_spec(wrong)
+
+      assert {:error, {{:invalid_option, :options, ^wrong, "a property list or a map"}, _}} =
+               start_supervised({module, wrong})
     end
   end
 

@@ -15,7 +15,8 @@ callbacks_test_() ->
             {"a server that comes back is subscribed to again", fun server_restarted/0},
             {"a server that is stopped ends its subscriptions", fun server_stopped/0},
             {"all of a server's are removed, others stay", fun removing_all/0},
-            {"who is not there", fun nobody_there/0}
+            {"who is not there", fun nobody_there/0},
+            {"wrong arguments", fun wrong_arguments/0}
         ]
     ]}.
 
@@ -106,6 +107,18 @@ removing_all() ->
     {ok, Id} = muster_callbacks:add({muster_node_monitor, callbacks_other}, to_me()),
     ok = muster_callbacks:remove_all(?SOURCE),
     [{Id, _, _, _}] = supervisor:which_children(muster_callbacks).
+
+wrong_arguments() ->
+    Nothing = fun(_) -> ok end,
+    [
+        ?assertError(badarg, muster_callbacks:add(Source, Callback))
+     || {Source, Callback} <- [
+            {callbacks_monitor, Nothing},
+            {{lists, callbacks_monitor}, Nothing},
+            {{muster_node_monitor, "callbacks_monitor"}, Nothing},
+            {?SOURCE, fun() -> ok end}
+        ]
+    ].
 
 nobody_there() ->
     {error, not_running} = muster_callbacks:add({muster_node_monitor, nobody_at_all}, to_me()),

@@ -207,11 +207,9 @@ secrets_stay_inside_test_() ->
     with_fake(#{}, fun() ->
         up(),
         Cnode = whereis(muster_cnode),
-        %% In the field `cookies', as a distributed node would have it.
-        None = muster_cnode_cookies:new(),
-        sys:replace_state(Cnode, fun(S) when element(15, S) =:= None ->
-            setelement(15, S, muster_cnode_cookies:sent(hush))
-        end),
+        %% As a distributed node would have it.
+        Replace = {muster_cnode_cookies:new(), muster_cnode_cookies:sent(hush)},
+        sys:replace_state(Cnode, fun(S) -> replaced(Replace, S) end),
         ?assertNotEqual(nomatch, shows_hush(sys:get_state(Cnode))),
         ?assertEqual(nomatch, shows_hush(sys:get_status(Cnode))),
         Request = {request, {message, self(), tag}, discovery, start, #{secret => <<"hush">>}},
@@ -226,6 +224,10 @@ secrets_stay_inside_test_() ->
         Harmless = #{message => check, reason => r},
         ?assertEqual(Harmless, muster_cnode_server:format_status(Harmless))
     end).
+
+replaced({Old, New}, Old) -> New;
+replaced(Replace, Tuple) when is_tuple(Tuple) -> list_to_tuple([replaced(Replace, E) || E <- tuple_to_list(Tuple)]);
+replaced(_, Term) -> Term.
 
 shows_hush(Term) ->
     string:find(io_lib:format("~p", [Term]), "hush").

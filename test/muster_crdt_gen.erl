@@ -4,7 +4,7 @@
 
 -include_lib("proper/include/proper.hrl").
 
--export([check/3, element/0, check_form/1, forget_lineages/0]).
+-export([check/3, element/0, check_form/1, forget_lineages/0, spoil/1, answers_or_refuses/1]).
 
 %% Runs `Test' on MUSTER_PROPER_RUNS (or `Default') lists made by a PropEr generator. PropEr's own
 %% runner takes no seed, and a counterexample with funs and pids in it cannot be typed in again:
@@ -129,6 +129,37 @@ forget_lineages() ->
             %% Some other test's process has just loaded it again.
             forget_lineages()
     end.
+
+%% What malformed values may do to calls: nothing worse than badarg.
+answers_or_refuses(Calls) ->
+    [
+        try
+            Call()
+        catch
+            error:badarg -> badarg
+        end
+     || Call <- Calls
+    ].
+
+%% All terms that differ from this one in one place.
+spoil(Term) ->
+    Bad = [-1, 1 bsl 32 - 1, 1 bsl 58, 1 bsl 64, 1.5, x, [], {}, {0}, {0, 1, 1}, [x | y], #{}, muster_trie:empty()],
+    spoil(Term, Bad).
+
+spoil(Term, Bad) ->
+    Bad ++ spoil_inside(Term, Bad).
+
+spoil_inside(Tuple, Bad) when is_tuple(Tuple) ->
+    [setelement(I, Tuple, X) || I <- lists:seq(1, tuple_size(Tuple)), X <- spoil(element(I, Tuple), Bad)] ++
+        [erlang:append_element(Tuple, x)] ++
+        [erlang:delete_element(I, Tuple) || I <- lists:seq(1, tuple_size(Tuple))];
+spoil_inside(Map, Bad) when is_map(Map) ->
+    [Map#{Key := X} || {Key, Value} <- maps:to_list(Map), X <- spoil(Value, Bad)] ++
+        [maps:remove(Key, Map) || Key <- maps:keys(Map)];
+spoil_inside([Head | Tail], Bad) ->
+    [[X | Tail] || X <- spoil(Head, Bad)] ++ [[Head | X] || X <- spoil(Tail, Bad)];
+spoil_inside(_, _) ->
+    [].
 
 %% Whether a value has the one form that it should, with right counts and sums.
 check_form(#{root := Root, context := Context}) ->

@@ -8,6 +8,7 @@
 
 -define(SIZE, 200000).
 -define(ATTEMPTS, 60).
+-define(LARGE_HEAP, 20000000).
 
 schedule_test_() ->
     {setup, fun values/0, fun(_) -> ok end, fun({A, B, Small, Old}) ->
@@ -30,6 +31,30 @@ schedule_test_() ->
             ]
         ]
     end}.
+
+%% What a call costs is more than the number of elements says.
+costly_test_() ->
+    Binaries = fun(From) -> [<<N:64, 0:64000>> || N <- lists:seq(From, From + 1499)] end,
+    Lists = fun(Replica) -> muster_or_set:from_list([lists:seq(N, N + 2000) || N <- lists:seq(1, 600)], Replica) end,
+    [
+        {timeout, 120, {Name, fun() -> is_brief(Operation) end}}
+     || {Name, Operation} <- [
+            {"from_list of big elements", with([Binaries(1)], fun muster_or_set:from_list/1)},
+            {"from_list of elements with one hash", with([same_hash()], fun muster_or_set:from_list/1)},
+            {"merge of big elements",
+                with([muster_or_set:from_list(Binaries(N)) || N <- [1, 2000]], fun muster_or_set:merge/2)},
+            {"merge of the same big elements", with([Lists(a), Lists(b)], fun muster_or_set:merge/2)}
+        ]
+    ].
+
+with(Arguments, Fun) ->
+    fun() -> apply(Fun, Arguments) end.
+
+%% Of a pid only the number is hashed, not what follows it.
+same_hash() ->
+    Pids = [list_to_pid("<0.100." ++ integer_to_list(N) ++ ">") || N <- lists:seq(1, 1600)],
+    [_] = lists:usort([erlang:phash2(Pid) || Pid <- Pids]),
+    Pids.
 
 values() ->
     A = muster_or_set:from_list(lists:seq(1, ?SIZE), a),
@@ -61,22 +86,33 @@ attempt(Operation) ->
     {Pid, Reference} = spawn_monitor(fun() ->
         receive
             go -> Operation()
-        end
+        end,
+        %% A process is judged when it leaves its scheduler, but not when it ends there.
+        erlang:yield()
     end),
-    erlang:system_monitor(self(), [{long_schedule, 1}]),
+    erlang:system_monitor(self(), [{long_schedule, 1}, {large_heap, ?LARGE_HEAP}]),
     Pid ! go,
     receive
         {'DOWN', Reference, process, Pid, normal} -> ok
     end,
+    await_reports(),
     erlang:system_monitor(undefined),
     longest_schedule(Pid, none).
+
+%% Reports come by way of another thread, which keeps their order: here is the last.
+await_reports() ->
+    {Last, Reference} = spawn_opt(erlang, garbage_collect, [], [monitor, {min_heap_size, ?LARGE_HEAP}]),
+    receive
+        {monitor, Last, large_heap, _} -> true = demonitor(Reference, [flush])
+    after 30000 -> error(no_report)
+    end.
 
 longest_schedule(Pid, Longest) ->
     receive
         {monitor, Pid, long_schedule, Info} ->
             Milliseconds = proplists:get_value(timeout, Info),
             longest_schedule(Pid, if Longest =:= none -> Milliseconds; true -> max(Longest, Milliseconds) end);
-        {monitor, _, long_schedule, _} ->
+        {monitor, _, _, _} ->
             longest_schedule(Pid, Longest)
     after 0 -> Longest
     end.

@@ -27,6 +27,7 @@ disconnect(Table, Node) ->
 
 listed(Table) ->
     case ets:lookup(Table, list) of
+        [{_, hang}] -> timer:sleep(infinity);
         [{_, crash}] -> error(crash);
         [{_, Answer}] -> Answer;
         [] -> [Node || [Node] <- ets:match(Table, {{up, '$1'}})]
@@ -121,7 +122,7 @@ found_test_() ->
         ?assertEqual({peer_up, 'a@h', #{}}, next_event()),
         ?assertEqual(['a@h'], peers()),
         ?assertMatch({ok, #{topologies := [t]}}, ?D:lookup(<<"a@h">>)),
-        ?assertEqual({error, {peer_not_found, <<"never-heard-of@h">>}}, ?D:lookup(<<"never-heard-of@h">>)),
+        [?assertEqual({error, {peer_not_found, Odd}}, ?D:lookup(Odd)) || Odd <- [<<"never-heard-of@h">>, "a@h", 7]],
         tell({metadata, <<"a@h">>, 5, #{<<"k">> => <<"v">>}}),
         ?assertEqual({peer_update, 'a@h', #{<<"k">> => <<"v">>}}, next_event()),
         tell({metadata, <<"a@h">>, 4, #{<<"k">> => <<"old">>}}),
@@ -313,8 +314,9 @@ list_nodes_fails_test_() ->
 %% Also what fails to start, and is tried again, stays away.
 drain_failed_test_() ->
     with(fun(_) ->
-        %% The state's field `generation'.
-        Generation = element(10, sys:get_state(?D)),
+        Monitor = muster_cnode:register(generation, test),
+        Generation = receive {muster_cnode, up, Its} -> Its after 5000 -> error(no_cnode) end,
+        erlang:demonitor(Monitor, [flush]),
         Reply = fun(Result) -> whereis(?D) ! {muster_cnode, reply, {start, Generation, t}, Result} end,
         Reply({error, {invalid_argument, <<"no">>}}),
         ?eventually(?D:health() =:= {down, <<"no">>}),
@@ -377,6 +379,20 @@ prune_test_() ->
         ?assertEqual([], ?D:prune())
     end).
 
+%% What the user's functions hold up is who asked for it, and nobody else.
+prune_waits_test_() ->
+    with(fun(Table) ->
+        ets:insert(Table, {list, hang}),
+        {_, Connector, _} = gen_server:call(?D, status),
+        ?eventually(process_info(Connector, current_function) =:= {current_function, {timer, sleep, 1}}),
+        Pruning = spawn(fun() -> ?D:prune() end),
+        ?eventually(process_info(Pruning, status) =:= {status, waiting}),
+        tell({found, <<"a@h">>}),
+        tell({sync, ok, #{duration_us => 1, listed => 1}}),
+        ?eventually(maps:get(syncs, ?D:metrics()) =:= 1),
+        exit(Pruning, kill)
+    end).
+
 name_match_test_() ->
     Topology = {t, [{strategy, 'Elixir.Cluster.Strategy.ErlangHosts'}, {config, [{name_match, <<"app">>}]}]},
     with(#{topologies => [Topology]}, fun(_) ->
@@ -422,7 +438,7 @@ stop_test_() ->
 
 overlap_test_() ->
     Overlap = fun(Up, Mine, Theirs) ->
-        muster_connector:overlap(<<"me@h">>, <<"you@h">>, Up, Mine, Theirs)
+        muster_overlap:cut_off(<<"me@h">>, <<"you@h">>, Up, Mine, Theirs)
     end,
     [
         ?_assertEqual(Expected, Overlap(Up, Mine, Theirs))

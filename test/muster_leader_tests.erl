@@ -349,6 +349,7 @@ requests_test_() ->
         [#{node := <<"b@127.0.0.1">>}] = seen(leave),
         ok = ?L:join(member, {member, 'c@127.0.0.1'}),
         ?eventually(seen(join) =:= [#{group => ?KEY, node => <<"c@127.0.0.1">>}]),
+        [?assertError(badarg, ?L:Ask(member, Odd)) || Ask <- [join, leave, transfer], Odd <- [{member, "n@h"}, 7]],
         ok = ?L:broadcast(member, to_nobody),
         none_done(),
         %% The C node ends: the group is started again, and the new node joined again.
@@ -430,6 +431,20 @@ failing_test_() ->
                 [{leader, 3, true}, {follower, undefined}]}
         ]
     ].
+
+%% What is no introduction does not end a member.
+stray_test_() ->
+    with(#{}, true, fun() ->
+        Pid = group([]),
+        ?eventually(mode() =:= cnode),
+        Stray = [
+            {muster_leader, 1, hello, nobody, [], true}, {muster_leader, 1, hello, Pid, [], maybe}, {nodeup, "x"}
+        ],
+        [member ! Message || Message <- Stray],
+        [{message, undefined, Message} = did() || Message <- Stray],
+        ?assertEqual([], ?L:peers(Pid)),
+        stop()
+    end).
 
 introduce(Pid) ->
     member ! {muster_leader, 1, hello, Pid, [node(), 'b@127.0.0.1'], true}.
@@ -538,25 +553,42 @@ topology_test_() ->
         ?eventually(length(seen(stop)) =:= 1)
     end).
 
-%% A member that has no C node asks one that has.
+%% A member that has no C node asks one that has, and its subscribers are told what that says.
 topology_through_test_() ->
     with(#{cnode => disabled}, true, fun() ->
         Own = node(),
         Pid = topology([]),
         ?eventually(muster_topology:get_commander() =:= {ok, Own}),
-        Test = self(),
-        Other = spawn(fun() -> other_member(Test) end),
-        Pid ! {muster_topology, 1, hello, Other, true, false},
-        receive
-            {asked, {subscribe, Pid}} -> ok
-        after ?DEADLINE -> error(not_subscribed)
-        end,
+        flush_swarm_events(),
+        {Other, Follower} = through_other(Pid),
         ?assertEqual({ok, 'a@h'}, muster_topology:get_commander()),
         ?assertEqual(ok, muster_topology:promote('a@h', relay)),
+        {role_changed, 'a@h', commander} = swarm_event_but(Own),
+        {commander_changed, Own, 'a@h'} = swarm_event_but(Own),
+        Follower ! {swarm_event, {role_changed, 'b@h', relay}},
+        {role_changed, 'b@h', relay} = swarm_event_but(Own),
+        Follower ! {swarm_event, {commander_changed, 'a@h', nil}},
+        {commander_changed, 'a@h', undefined} = swarm_event_but(Own),
         exit(Other, kill),
         ?eventually(muster_topology:get_commander() =:= {ok, Own}),
+        ?eventually(not is_process_alive(Follower)),
+        %% One that has lost its C node is no better than none.
+        {Second, _} = through_other(Pid),
+        ?assertEqual({ok, 'a@h'}, muster_topology:get_commander()),
+        Pid ! {muster_topology, 1, hello, Second, false, false},
+        ?assertEqual({ok, Own}, muster_topology:get_commander()),
         gen_server:stop(Pid)
     end).
+
+%% Another member, which is asked from now on, and who follows it.
+through_other(Pid) ->
+    Test = self(),
+    Other = spawn(fun() -> other_member(Test) end),
+    Pid ! {muster_topology, 1, hello, Other, true, false},
+    receive
+        {asked, {follow, Follower}} -> {Other, Follower}
+    after ?DEADLINE -> error(not_followed)
+    end.
 
 other_member(Test) ->
     receive
@@ -565,6 +597,7 @@ other_member(Test) ->
             Reply =
                 case Request of
                     get_command -> {ok, 'a@h', {1, 1}};
+                    {follow, _} -> {[{'a@h', commander}, {node(), wingmate}], 'a@h'};
                     _ -> ok
                 end,
             gen_server:reply(From, Reply),
@@ -572,3 +605,62 @@ other_member(Test) ->
         _ ->
             other_member(Test)
     end.
+
+flush_swarm_events() ->
+    receive
+        {swarm_event, _} -> flush_swarm_events()
+    after 0 -> ok
+    end.
+
+%% The next event that is not about that node's role.
+swarm_event_but(Node) ->
+    case swarm_event() of
+        {role_changed, Node, _} -> swarm_event_but(Node);
+        Event -> Event
+    end.
+
+%% A node monitor that hangs holds nobody up.
+topology_monitor_hangs_test_() ->
+    with(none, false, fun() ->
+        {ok, Monitor} = muster_node_monitor:start_link([{name, hung_monitor}]),
+        ok = sys:suspend(Monitor),
+        {ok, Pid} = muster_topology:start_link([{node_monitor, hung_monitor}]),
+        %% Shorter than a subscription would be waited for.
+        ?assertMatch([{_, commander}], gen_server:call(Pid, list_nodes, 4000)),
+        ok = sys:resume(Monitor),
+        Monitor ! {nodeup, 'x@h'},
+        ?eventually(muster_topology:node_count() =:= 2),
+        [gen_server:stop(P) || P <- [Pid, Monitor]]
+    end).
+
+%% However often it is said that there is no C node, the command is the same.
+topology_alone_test_() ->
+    with(none, true, fun() ->
+        Own = node(),
+        Pid = topology([]),
+        ?eventually(muster_topology:get_commander() =:= {ok, Own}),
+        {ok, Own, Token} = muster_topology:get_command(),
+        Pid ! {muster_cnode, down, 0, unavailable},
+        ?assertEqual({ok, Own, Token}, muster_topology:get_command()),
+        gen_server:stop(Pid)
+    end).
+
+topology_stray_test_() ->
+    with(none, false, fun() ->
+        Pid = topology([]),
+        [
+            Pid ! Stray
+         || Stray <- [
+                {muster_topology, 1, hello, nobody, true, true},
+                {muster_topology, 1, hello, self(), maybe, true},
+                {muster_topology, 1, hello, Pid, true, maybe},
+                {swarm_event, {node_up, "x"}},
+                {swarm_event, {role_changed, x, y}},
+                {'DOWN', make_ref(), process, {name, node()}, noproc},
+                {make_ref(), late},
+                stray
+            ]
+        ],
+        ?assertEqual([{node(), commander}], muster_topology:list_nodes()),
+        gen_server:stop(Pid)
+    end).

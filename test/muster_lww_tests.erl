@@ -147,3 +147,27 @@ malformed_map_test() ->
     ?assertError(badarg, muster_lww_map:to_list(Bad)),
     ?assertError(badarg, muster_lww_map:put(Bad, k, v)),
     ?assertError(badarg, muster_lww_map:merge(Map, muster_or_set:new())).
+
+%% Every word spoiled in turn, those of concurrent writes of one key included.
+malformed_maps_test_() ->
+    {timeout, 300, fun() ->
+        Put = fun(N, Map) -> muster_lww_map:put(Map, N, N) end,
+        Base = lists:foldl(Put, muster_lww_map:new(), lists:seq(1, 20)),
+        [Map, Other] = [muster_lww_map:put(Base, k, R, R) || R <- [a, b]],
+        Forked = muster_lww_map:merge(Map, Other),
+        [poke(Spoiled, Other) || Spoiled <- muster_crdt_gen:spoil(Forked)]
+    end}.
+
+poke(Spoiled, Other) ->
+    muster_crdt_gen:answers_or_refuses([
+        fun() -> muster_lww_map:put(Spoiled, k, x) end,
+        fun() -> muster_lww_map:remove(Spoiled, k) end,
+        fun() -> muster_lww_map:find(Spoiled, k) end,
+        fun() -> muster_lww_map:is_key(Spoiled, k) end,
+        fun() -> muster_lww_map:keys(Spoiled) end,
+        fun() -> muster_lww_map:to_list(Spoiled) end,
+        fun() -> muster_lww_map:size(Spoiled) end,
+        fun() -> muster_lww_map:merge(Spoiled, Other) end,
+        fun() -> muster_lww_map:merge(Other, Spoiled) end,
+        fun() -> muster_lww_map:equal(Other, Spoiled) end
+    ]).

@@ -22,6 +22,7 @@ check_test_() ->
         {[{mode, maybe}], {error, {invalid_option, mode, maybe, <<"on or off">>}}},
         {[{speed, 1}], {error, {invalid_option, speed, 1, <<"one of the options interval, mode">>}}},
         {[{1, 2, 3}], {error, {invalid_option, options, {1, 2, 3}, Form}}},
-        {nonsense, {error, {invalid_option, options, nonsense, Form}}}
+        {nonsense, {error, {invalid_option, options, nonsense, Form}}},
+        {[mode | off], {error, {invalid_option, options, [mode | off], Form}}}
     ],
     [?_assertEqual(Expected, muster_options:check(Given, table())) || {Given, Expected} <- Cases].

@@ -39,6 +39,12 @@ works(Server) ->
     #{peers := #{}} = muster_overlay:status(Server),
     ok.
 
+memory(Server) ->
+    works(Server),
+    erlang:garbage_collect(Server),
+    {memory, Bytes} = process_info(Server, memory),
+    Bytes.
+
 refused(Server) ->
     #{peers := Peers} = muster_overlay:status(Server),
     #{refused_messages := N} = maps:get({ov_hostile, node()}, Peers),
@@ -141,6 +147,8 @@ messages_test_() ->
             {muster_overlay, 2, {ov_hostile, node()}, {update, x}},
             {'$gen_cast', {release, x}},
             {'$gen_cast', x},
+            {'$gen_call', {self(), make_ref()}, {subscribe, "nobody"}},
+            {'$gen_call', {self(), make_ref()}, {subscribe, nobody}},
             {'$gen_call', {self(), make_ref()}, {put, {entity, 1}, no_map}}
         ],
         [Server ! Message || Message <- Odd],
@@ -163,19 +171,13 @@ strangers_test_() ->
 
 floods_test_() ->
     with_server(fun(Server) ->
-        Memory = fun() ->
-            works(Server),
-            erlang:garbage_collect(Server),
-            {memory, Bytes} = process_info(Server, memory),
-            Bytes
-        end,
-        Before = Memory(),
+        Before = memory(Server),
         Digest = {{0, 0}, 0},
         [say(Server, {sync, {begin_sync, make_ref(), Digest}, {make_ref(), 1}}) || _ <- lists:seq(1, 10000)],
         [say(Server, {acknowledge, {acknowledge, make_ref(), N}}) || N <- lists:seq(1, 10000)],
         [say(Server, {chunk, make_ref(), N, {begin_load, #{}}}) || N <- lists:seq(1, 10000)],
         [say(Server, {load, make_ref(), #{not_a => context}}) || _ <- lists:seq(1, 100)],
-        ?assert(Memory() - Before < 1000000),
+        ?assert(memory(Server) - Before < 1000000),
         %% A stream that was asked for, but does not keep to what may be under way.
         #{context := Ahead} = muster_lww_map:put(muster_lww_map:new(), {entity, 1}, x, evil),
         say(Server, {offer, Ahead}),
@@ -184,7 +186,34 @@ floods_test_() ->
         Ballast = fun(N) -> #{N => list_to_tuple(lists:seq(1, 1000))} end,
         [say(Server, {chunk, Reference, N, {begin_load, Ballast(N)}}) || N <- lists:seq(1, 5000)],
         ok = sys:resume(Server),
-        ?assert(Memory() - Before < 2000000)
+        ?assert(memory(Server) - Before < 2000000)
+    end).
+
+%% Each would need a list of all that is here.
+many_that_have_nothing_test_() ->
+    with_server(fun(Server) ->
+        [ok = muster_overlay:update_entity(Server, N, #{n => N}) || N <- lists:seq(1, 2500)],
+        Fresh = fun(N) -> {list_to_atom("fresh" ++ integer_to_list(N)), node()} end,
+        [Server ! {muster_overlay, 1, Fresh(N), {load, make_ref(), #{}}} || N <- lists:seq(1, 100)],
+        works(Server),
+        {monitors, Streams} = process_info(Server, monitors),
+        ?assert(length(Streams) >= 8 andalso length(Streams) < 20)
+    end).
+
+who_waits_may_die_test_() ->
+    with_server(fun(Server) ->
+        %% A live peer that acknowledges nothing.
+        say(Server, {resync, x}),
+        Before = memory(Server),
+        Wait = fun() -> gen_server:send_request(Server, {await_sync, infinity}) end,
+        Waiters = [spawn_monitor(Wait) || _ <- lists:seq(1, 5000)],
+        [
+            receive
+                {'DOWN', Monitor, process, _, _} -> ok
+            end
+         || {_, Monitor} <- Waiters
+        ],
+        ?assert(memory(Server) - Before < 500000)
     end).
 
 receive_load() ->

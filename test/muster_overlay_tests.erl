@@ -34,6 +34,7 @@ options_test() ->
             {comms_manager, 1},
             {data_dir, 1},
             {data_dir, ""},
+            {data_dir, <<255>>},
             {send, fun() -> ok end},
             {sync_intervall_ms, 500}
         ]
@@ -467,6 +468,12 @@ a_partly_connected_cluster_test() ->
     ),
     ?assertEqual(state(a, World), state(c, Later)).
 
+%% Whoever has left for good is not remembered by what others said of him.
+what_was_said_of_who_has_left_test() ->
+    Told = fun(Others) -> muster_overlay_hearsay:shared(a, {1, 1}, Others, muster_overlay_hearsay:new()) end,
+    ?assertEqual(Told([b]), muster_overlay_hearsay:forget(c, Told([b, c]))),
+    ?assertEqual(muster_overlay_hearsay:new(), muster_overlay_hearsay:forget(a, Told([b, c]))).
+
 put_at(Name, World) -> run({put, Name, entity, 1}, World).
 
 %% Delivers all that is said, except between these.
@@ -534,6 +541,67 @@ nothing_is_cut_off_without_a_copy_test() ->
         ?assertEqual(State, muster_overlay_files:restore(Base))
     end).
 
+%% A file of a newer muster is nobody's to cut off.
+a_newer_version_test() ->
+    in_directory(fun(Base) ->
+        process_flag(trap_exit, true),
+        Options = [{name, overlay}, {node_monitor, none}, {data_dir, filename:dirname(Base)}],
+        _ = histories_on_disk(Base),
+        Newer = <<"muster overlay 2\n", 1, 2, 3>>,
+        [
+            begin
+                ok = file:write_file(File, Newer),
+                ?assertMatch({error, {data_dir, _, {newer_version, File}}}, muster_overlay:start_link(Options)),
+                ?assertEqual({ok, Newer}, file:read_file(File)),
+                ok = file:delete(File)
+            end
+         || File <- [Base ++ ".snapshot", Base ++ ".log.2"]
+        ],
+        {ok, Files} = file:list_dir(filename:dirname(Base)),
+        ?assertEqual(["overlay.log.1"], Files),
+        %% Not even a digit.
+        ok = file:write_file(Base ++ ".log.2", <<"muster overlay ">>),
+        {ok, Server} = muster_overlay:start_link(Options),
+        #{entities := 5} = muster_overlay:status(Server),
+        ok = gen_server:stop(Server)
+    end).
+
+starts_without_a_change_leave_one_log_test() ->
+    in_directory(fun(Base) ->
+        Options = [{name, overlay}, {node_monitor, none}, {data_dir, filename:dirname(Base)}],
+        Start = fun() ->
+            {ok, Server} = muster_overlay:start_link(Options),
+            #{entities := 5} = muster_overlay:status(Server),
+            ok = gen_server:stop(Server)
+        end,
+        _ = histories_on_disk(Base),
+        [Start() || _ <- lists:seq(1, 5)],
+        ?assertEqual([1, 2], muster_overlay_files:logs(Base))
+    end).
+
+%% Half a snapshot would take the room that the next one needs.
+a_snapshot_that_fails_leaves_nothing_test() ->
+    in_directory(fun(Base) ->
+        Empty = muster_overlay_state:new(),
+        Data = #{id => 1, big => binary:copy(<<"x">>, 5000000)},
+        {_, Big} = muster_overlay_state:put({entity, 1}, Data, a, Empty),
+        Record = muster_overlay_files:record({delta, muster_crdt_delta:delta(Empty, Big)}),
+        ok = file:write_file(Base ++ ".log.1", [muster_overlay_files:header() | Record]),
+        ok = filelib:ensure_dir(filename:join(Base ++ ".snapshot", "in_the_way")),
+        Temporary = Base ++ ".snapshot.tmp",
+        ok = file:write_file(Temporary, "an older one"),
+        Options = [{name, overlay}, {node_monitor, none}, {data_dir, filename:dirname(Base)}],
+        {ok, Server} = muster_overlay:start_link(Options),
+        ?eventually(not filelib:is_file(Temporary)),
+        {ok, _} = muster_overlay:get_entity(Server, 1),
+        ok = gen_server:stop(Server)
+    end).
+
+%% The working directory may change while a log is written to.
+a_relative_directory_test() ->
+    {ok, Base} = muster_overlay_files:base(".", overlay),
+    ?assertEqual(absolute, filename:pathtype(Base)).
+
 in_directory(Test) ->
     Unique = integer_to_list(erlang:unique_integer([positive])),
     Directory = filename:join(os:getenv("TMPDIR", "/tmp"), "muster_overlay_tests_" ++ os:getpid() ++ "_" ++ Unique),
@@ -547,7 +615,41 @@ in_directory(Test) ->
         file:del_dir_r(Directory)
     end.
 
-%%% Servers over a transport that loses, doubles and delays
+%%% Servers over a comms manager, and over a transport that loses, doubles and delays
+
+%% What was asked of a manager that was not there is no longer waited for.
+a_comms_manager_that_comes_late_test() ->
+    true = register(ov_speaker, self()),
+    {ok, Server} = muster_overlay:start_link([{name, ov_early}, {node_monitor, none}, {comms_manager, ov_comms}]),
+    %% Each is answered by a `resync': its base is not here.
+    Speak = fun() ->
+        Update = {update, make_ref(), 2, 1, {delta, [], [], []}},
+        Server ! {muster_overlay, 1, {ov_speaker, node()}, {update, Update}}
+    end,
+    IsAnswered = fun() ->
+        _ = Speak(),
+        receive
+            {muster_overlay, 1, {ov_early, _}, {resync, _}} -> true
+        after 10 -> false
+        end
+    end,
+    [?assertNot(IsAnswered()) || _ <- lists:seq(1, 40)],
+    {ok, Comms} = muster_comms:start_link([{name, ov_comms}, {receiver, false}]),
+    ?eventually(IsAnswered()),
+    unregister(ov_speaker),
+    [ok = gen_server:stop(Pid) || Pid <- [Server, Comms]].
+
+a_transport_that_fails_test() ->
+    #{level := Level} = logger:get_primary_config(),
+    ok = logger:set_primary_config(level, none),
+    Fail = fun(_, _) -> exit(noproc) end,
+    Peer = {ov_nowhere, node()},
+    Options = [{name, ov_mute}, {node_monitor, none}, {send, Fail}, {peers, [Peer]}, {sync_interval_ms, 10}],
+    {ok, Server} = muster_overlay:start_link(Options),
+    Lost = fun() -> maps:get(lost_messages, maps:get(Peer, maps:get(peers, muster_overlay:status(Server)))) end,
+    ?eventually(Lost() > 0),
+    logger:set_primary_config(level, Level),
+    ok = gen_server:stop(Server).
 
 transport_test_() ->
     {timeout, 120, fun() ->

@@ -36,4 +36,5 @@ where_test() ->
     after
         unregister(Name)
     end,
-    ?assertEqual(undefined, muster_server_name:where({global, Name})).
+    ?assertEqual(undefined, muster_server_name:where({global, Name})),
+    ?assertEqual(undefined, muster_server_name:where({via, a_registry_that_is_away, Name})).

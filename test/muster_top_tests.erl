@@ -140,7 +140,7 @@ duration_test_() ->
 
 frame_test_() ->
     Frame = fun(Lines, Rows, Colours) ->
-        unicode:characters_to_list(muster_top_terminal:frame(Lines, Rows, Colours))
+        unicode:characters_to_list(muster_top_terminal:frame(Lines, {10, Rows}, Colours))
     end,
     Lines = [{normal, "one"}, {trouble, "two"}, {warning, "three"}],
     [
@@ -148,6 +148,7 @@ frame_test_() ->
         ?_assertEqual("\e[Hone\e[K\r\n\e[31mtwo\e[0m\e[K\r\n\e[33mthree\e[0m\e[K\e[J", Frame(Lines, 24, true)),
         ?_assertEqual("\e[Hone\e[K\r\n... 2 more\e[K\e[J", Frame(Lines, 2, true)),
         ?_assertEqual("\e[H... 3 more\e[K\e[J", Frame(Lines, 1, true)),
+        ?_assertEqual("\e[Hone\e[K\r\n... 123 mo\e[K\e[J", Frame(lists:duplicate(124, {normal, "one"}), 2, true)),
         ?_assertEqual("\e[H\e[J", Frame([], 24, true))
     ].
 

@@ -44,6 +44,8 @@ static int read_group(struct muster_heap *heap, muster_term group, struct muster
     size_t length;
     int error = open_group(heap, group, &length, &words);
     if (!error)
+        error = muster_heap_charge(heap, length * 8); /* they will be sorted */
+    if (!error)
         error = reserve(heap, context, length);
     for (size_t i = 0; !error && i < length; i++)
         error = read_entry(heap, words + 2 * i, &context->entries[context->length++]);

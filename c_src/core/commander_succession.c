@@ -87,8 +87,8 @@ static bool outranks(const struct muster_commander *c, const struct muster_role_
     const struct muster_role_row *own = muster_table_look(&c->table, c->election.options.self);
     if (!able(c, row))
         return false;
-    if (own->role == MUSTER_ROLE_OBSERVER)
-        return true;
+    if (own == NULL || own->role == MUSTER_ROLE_OBSERVER)
+        return true; /* a full table has no row for it: anyone listed rather than this one */
     if (c->held_until[own - c->table.rows] > c->election.now)
         return true; /* told to be something else: anyone able rather than this one */
     return row->started + MUSTER_AGE_TOLERANCE < own->started;

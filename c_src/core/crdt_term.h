@@ -35,9 +35,11 @@ struct muster_term_ops {
     bool (*is_nil)(void *env, muster_term term);
     /* Erlang's =:=. */
     bool (*identical)(void *env, muster_term a, muster_term b);
-    /* erlang:phash2/1. LIMIT if the term may be too big to be hashed within the time the caller
-     * has; never so where the heap's budget is MUSTER_BUDGET_UNLIMITED. */
-    int (*hash)(void *env, muster_term term, bool bounded, uint32_t *hash);
+    /* How much work it is to look at all of a term, below 2^32; LIMIT where it is more, or would
+     * take long to say. */
+    int (*weigh)(void *env, muster_term term, uint64_t *work);
+    /* erlang:phash2/1. */
+    uint32_t (*hash)(void *env, muster_term term);
     /* These return 0, which is no term, when memory is short. */
     muster_term (*make_tuple)(void *env, const muster_term *elements, size_t arity);
     /* A tuple with these elements, at `words`: they may be changed until the heap's next use. */
@@ -71,8 +73,23 @@ static inline int muster_heap_charge(struct muster_heap *heap, uint64_t work) {
     return 0;
 }
 
+/* Takes from the budget what looking `times` times at all of a term costs. Terms may be of any
+ * size, and neither hashing nor comparing one can be interrupted. */
+static inline int muster_heap_charge_term(struct muster_heap *heap, muster_term term,
+                                          uint64_t times) {
+    uint64_t work;
+    int error;
+    if (heap->budget == MUSTER_BUDGET_UNLIMITED)
+        return 0;
+    error = heap->ops->weigh(heap->env, term, &work);
+    return error ? error : muster_heap_charge(heap, work * times);
+}
+
 static inline int muster_heap_hash(struct muster_heap *heap, muster_term term, uint32_t *hash) {
-    return heap->ops->hash(heap->env, term, heap->budget != MUSTER_BUDGET_UNLIMITED, hash);
+    int error = muster_heap_charge_term(heap, term, 1);
+    if (!error)
+        *hash = heap->ops->hash(heap->env, term);
+    return error;
 }
 
 static inline bool muster_is_small(muster_term term) {

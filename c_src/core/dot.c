@@ -4,6 +4,9 @@
 
 #include "core/siphash.h"
 
+/* Reading a sibling, looking it up in a context, hashing its dot. */
+#define SIBLING_WORK 10
+
 /* The first 128 bits of the fractional part of pi: fixed for ever, nothing up the sleeve. */
 static const struct muster_siphash_key dot_key = {UINT64_C(0x243f6a8885a308d3),
                                                   UINT64_C(0x13198a2e03707344)};
@@ -81,7 +84,7 @@ static int read_list(struct muster_heap *heap, muster_term list, struct muster_s
         muster_term head;
         int error = heap->ops->cons(heap->env, list, &head, &list);
         if (!error)
-            error = muster_heap_charge(heap, 2);
+            error = muster_heap_charge(heap, SIBLING_WORK);
         if (!error)
             error = read_sibling(heap, head, &sibling);
         if (error)

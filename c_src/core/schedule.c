@@ -6,16 +6,15 @@ void muster_schedule_init(struct muster_schedule *schedule, uint64_t now, uint64
     schedule->due = now + (interval_ms == 0 ? 0 : random % interval_ms);
 }
 
-int muster_schedule_take(struct muster_schedule *schedule, uint64_t now, uint64_t *late_ms) {
-    *late_ms = 0;
+int muster_schedule_take(struct muster_schedule *schedule, uint64_t now) {
     if (now < schedule->due) {
         return 0;
     }
-    *late_ms = now - schedule->due;
     if (schedule->interval_ms == 0) {
         schedule->due = now;
     } else {
-        schedule->due += schedule->interval_ms * (*late_ms / schedule->interval_ms + 1);
+        uint64_t passed = (now - schedule->due) / schedule->interval_ms;
+        schedule->due += schedule->interval_ms * (passed + 1);
     }
     return 1;
 }

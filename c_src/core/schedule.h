@@ -14,11 +14,8 @@ struct muster_schedule {
 void muster_schedule_init(struct muster_schedule *schedule, uint64_t now, uint64_t interval_ms,
                           uint32_t random);
 
-/*
- * If the slot is due, moves on to the first slot after `now` and returns true; `*late_ms` is how
- * far behind its slot the caller came (0 when nothing was due).
- */
-int muster_schedule_take(struct muster_schedule *schedule, uint64_t now, uint64_t *late_ms);
+/* If the slot is due, moves on to the first slot after `now` and returns true. */
+int muster_schedule_take(struct muster_schedule *schedule, uint64_t now);
 
 /* Milliseconds until the next slot. */
 uint64_t muster_schedule_wait(const struct muster_schedule *schedule, uint64_t now);

@@ -108,13 +108,17 @@ static int atom(struct checker *c, uint32_t tag) {
     }
 }
 
-/* An atom where the format demands one, such as the node of a pid; then `extra` bytes. */
-static int atom_then(struct checker *c, size_t extra) {
+/* A term of one kind where the format demands that: of integers a small one, as ei takes no other
+ * there. */
+static int demanded(struct checker *c, int (*kind)(struct checker *c, uint32_t tag)) {
     uint32_t tag;
     int error = take(c, 1, &tag);
-    if (error == 0) {
-        error = atom(c, tag);
-    }
+    return error != 0 ? error : kind(c, tag);
+}
+
+/* An atom where the format demands one, such as the node of a pid; then `extra` bytes. */
+static int atom_then(struct checker *c, size_t extra) {
+    int error = demanded(c, atom);
     return error != 0 ? error : skip(c, extra);
 }
 
@@ -157,13 +161,7 @@ static int container(struct checker *c, unsigned bytes, uint64_t per, uint64_t m
     return error != 0 ? error : push(c, n * per + more, 0);
 }
 
-/* An integer where the format demands a small one, as ei does not take another there. */
-static int integer(struct checker *c) {
-    uint32_t tag;
-    int error = take(c, 1, &tag);
-    if (error != 0) {
-        return error;
-    }
+static int integer(struct checker *c, uint32_t tag) {
     switch (tag) {
     case SMALL_INTEGER:
         return skip(c, 1);
@@ -174,12 +172,7 @@ static int integer(struct checker *c) {
     }
 }
 
-static int pid(struct checker *c) {
-    uint32_t tag;
-    int error = take(c, 1, &tag);
-    if (error != 0) {
-        return error;
-    }
+static int pid(struct checker *c, uint32_t tag) {
     switch (tag) {
     case PID:
         return atom_then(c, 4 + 4 + 1);
@@ -196,19 +189,19 @@ static int external_fun(struct checker *c) {
     if (error == 0) {
         error = atom_then(c, 0);
     }
-    return error != 0 ? error : integer(c);
+    return error != 0 ? error : demanded(c, integer);
 }
 
 /* Module, old index, old uniq, the creator. */
 static int fun_origin(struct checker *c) {
     int error = atom_then(c, 0);
     if (error == 0) {
-        error = integer(c);
+        error = demanded(c, integer);
     }
     if (error == 0) {
-        error = integer(c);
+        error = demanded(c, integer);
     }
-    return error != 0 ? error : pid(c);
+    return error != 0 ? error : demanded(c, pid);
 }
 
 /*
@@ -260,9 +253,8 @@ static int term(struct checker *c) {
     }
     switch (tag) {
     case SMALL_INTEGER:
-        return skip(c, 1);
     case INTEGER:
-        return skip(c, 4);
+        return integer(c, tag);
     case NEW_FLOAT:
         return skip(c, 8);
     case ATOM:
@@ -271,9 +263,8 @@ static int term(struct checker *c) {
     case SMALL_ATOM_UTF8:
         return atom(c, tag);
     case PID:
-        return atom_then(c, 4 + 4 + 1);
     case NEW_PID:
-        return atom_then(c, 4 + 4 + 4);
+        return pid(c, tag);
     case PORT:
         return atom_then(c, 4 + 1);
     case NEW_PORT:

@@ -73,7 +73,7 @@ int muster_bucket_finish(struct muster_heap *heap, struct muster_bucket *bucket,
 
 int muster_bucket_find(struct muster_heap *heap, const struct muster_node *node, muster_term key,
                        size_t *position) {
-    int error = muster_heap_charge(heap, node->leaf_count * MUSTER_LEAF_WORDS);
+    int error = muster_heap_charge_term(heap, key, node->leaf_count);
     if (error)
         return error;
     for (*position = 0; *position < node->leaf_count; ++*position)

@@ -84,21 +84,35 @@ static int sort(struct muster_heap *heap, struct items *items) {
     return 0;
 }
 
-/* Whether a later item of the same hash has the same key. */
-static bool repeated(struct muster_heap *heap, const struct items *items, size_t position) {
+/* Whether a later item of the same hash has the same key. Keys may be chosen so that very many
+ * share a hash. */
+static int is_repeated(struct muster_heap *heap, const struct items *items, size_t position,
+                       bool *repeated) {
     const struct item *item = &items->at[position];
-    for (size_t i = position + 1; i < items->length && items->at[i].hash == item->hash; i++)
-        if (heap->ops->identical(heap->env, items->at[i].key, item->key))
-            return true;
-    return false;
+    *repeated = false;
+    for (size_t i = position + 1; i < items->length && items->at[i].hash == item->hash; i++) {
+        int error = muster_heap_charge_term(heap, item->key, 1);
+        if (error)
+            return error;
+        *repeated = heap->ops->identical(heap->env, items->at[i].key, item->key);
+        if (*repeated)
+            break;
+    }
+    return 0;
 }
 
-static void drop_repeated(struct muster_heap *heap, struct items *items) {
+static int drop_repeated(struct muster_heap *heap, struct items *items) {
     size_t kept = 0;
-    for (size_t i = 0; i < items->length; i++)
-        if (!repeated(heap, items, i))
+    for (size_t i = 0; i < items->length; i++) {
+        bool repeated;
+        int error = is_repeated(heap, items, i, &repeated);
+        if (error)
+            return error;
+        if (!repeated)
             items->at[kept++] = items->at[i];
+    }
     items->length = kept;
+    return 0;
 }
 
 static int make_leaf(struct muster_heap *heap, const struct item *item, uint64_t lineage,
@@ -162,10 +176,10 @@ int muster_trie_build(struct muster_heap *heap, muster_term keys, uint64_t linea
     *length = items.length;
     if (!error)
         error = sort(heap, &items);
-    if (!error) {
-        drop_repeated(heap, &items);
+    if (!error)
+        error = drop_repeated(heap, &items);
+    if (!error)
         error = build_node(heap, &items, lineage, 0, &slot);
-    }
     if (!error)
         *root = slot.child;
     muster_heap_free(heap, items.at);

@@ -200,6 +200,18 @@ static int merge_children(struct merge *merge, const struct muster_slot *a,
     return merge_nodes(merge, &a_node, &b_node, depth, out);
 }
 
+/* Two slots that both hold a leaf. */
+static int merge_leaf_slots(struct merge *merge, const struct muster_slot *a,
+                            const struct muster_slot *b, unsigned depth, struct outcome *out) {
+    int error =
+        a->leaf.key == b->leaf.key ? 0 : muster_heap_charge_term(merge->heap, a->leaf.key, 1);
+    if (error)
+        return error;
+    return merge->heap->ops->identical(merge->heap->env, a->leaf.key, b->leaf.key)
+               ? merge_leaves(merge, a->leaf.key, &a->leaf, &b->leaf, out)
+               : merge_strangers(merge, a, b, depth, out);
+}
+
 /* `depth` is that of a child in this slot. */
 static int merge_slots(struct merge *merge, const struct muster_slot *a,
                        const struct muster_slot *b, unsigned depth, struct outcome *out) {
@@ -209,9 +221,7 @@ static int merge_slots(struct merge *merge, const struct muster_slot *a,
         return keep_slot(merge, B, b, depth, out);
     if (a->kind == MUSTER_SLOT_CHILD || b->kind == MUSTER_SLOT_CHILD)
         return merge_children(merge, a, b, depth, out);
-    if (merge->heap->ops->identical(merge->heap->env, a->leaf.key, b->leaf.key))
-        return merge_leaves(merge, a->leaf.key, &a->leaf, &b->leaf, out);
-    return merge_strangers(merge, a, b, depth, out);
+    return merge_leaf_slots(merge, a, b, depth, out);
 }
 
 /* Corrects the draft's tally, begun as that of one side, for one slot. */

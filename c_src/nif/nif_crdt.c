@@ -64,18 +64,24 @@ ERL_NIF_TERM muster_nif_trie_find(ErlNifEnv *env, int argc, const ERL_NIF_TERM a
     return finish(&heap, error, result, "trie_find", muster_nif_trie_find, argc, argv);
 }
 
-/* argv: Root, Group, Key, Hash, Head, Tail. Also where an add goes on that cannot finish on its
- * normal scheduler: its dot is minted by then and must not be minted again. */
-ERL_NIF_TERM muster_nif_trie_put(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]) {
-    struct muster_heap heap = open_heap(env);
+/* `argv` is that of trie_put, which is also where an add goes on that cannot finish on its normal
+ * scheduler: its dot is minted by then and must not be minted again. */
+static ERL_NIF_TERM put(struct muster_heap *heap, const ERL_NIF_TERM argv[]) {
     struct muster_leaf leaf = {.key = argv[2], .head = argv[4], .tail = argv[5]};
     muster_term root = 0;
     uint32_t hash;
-    int error = get_hash(&heap, argv[3], &hash);
+    int error = get_hash(heap, argv[3], &hash);
     if (!error)
-        error = muster_trie_put(&heap, argv[0], &leaf, hash, &root);
-    return finish(&heap, error, error ? 0 : enif_make_list_cell(env, root, argv[1]), "trie_put",
-                  muster_nif_trie_put, argc, argv);
+        error = muster_trie_put(heap, argv[0], &leaf, hash, &root);
+    return finish(heap, error, error ? 0 : enif_make_list_cell(heap->env, root, argv[1]),
+                  "trie_put", muster_nif_trie_put, 6, argv);
+}
+
+/* argv: Root, Group, Key, Hash, Head, Tail. */
+ERL_NIF_TERM muster_nif_trie_put(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]) {
+    struct muster_heap heap = open_heap(env);
+    (void)argc;
+    return put(&heap, argv);
 }
 
 /* The leaf of a set, or with a stamp and a value that of a map. */
@@ -103,8 +109,7 @@ ERL_NIF_TERM muster_nif_trie_add(ErlNifEnv *env, int argc, const ERL_NIF_TERM ar
         error = make_leaf(&heap, dot, argc, argv, &leaf);
     if (error)
         return finish(&heap, error, 0, "trie_add", muster_nif_trie_add, argc, argv);
-    ERL_NIF_TERM put[] = {argv[0], group, argv[2], argv[3], leaf.head, leaf.tail};
-    return muster_nif_trie_put(env, 6, put);
+    return put(&heap, (ERL_NIF_TERM[]){argv[0], group, argv[2], argv[3], leaf.head, leaf.tail});
 }
 
 /* argv: Root, Key, Hash. */

@@ -2,9 +2,22 @@
 
 _Static_assert(sizeof(muster_term) == sizeof(ERL_NIF_TERM), "a term is one machine word");
 
-/* What may be hashed on a normal scheduler: enif_hash does not yield. */
-#define CHEAP_BINARY 8192
-#define CHEAP_PARTS 256
+/* What looking at a term costs, measured with enif_hash, which does not yield; comparing costs
+ * less. */
+#define PART_WORK 2
+#define BYTES_PER_WORK 16
+
+/* Beyond these a term is not weighed but left to a dirty scheduler. The count of parts bounds the
+ * depth, too. */
+#define MAX_PARTS 256
+#define MAX_BYTES (1 << 20)
+
+/* A term being weighed. */
+struct scale {
+    ErlNifEnv *env;
+    unsigned parts;
+    uint64_t bytes;
+};
 
 static int tuple(void *env, muster_term term, size_t *arity, const muster_term **elements) {
     const ERL_NIF_TERM *words;
@@ -42,68 +55,71 @@ static bool identical(void *env, muster_term a, muster_term b) {
     return enif_is_identical(a, b);
 }
 
-static bool is_cheap(ErlNifEnv *env, ERL_NIF_TERM term, int *parts);
+static bool add_part(struct scale *scale, ERL_NIF_TERM term);
 
-static bool is_cheap_integer(ErlNifEnv *env, ERL_NIF_TERM term) {
+static bool add_integer(struct scale *scale, ERL_NIF_TERM term) {
     ErlNifSInt64 value;
     ErlNifUInt64 natural;
-    return enif_get_int64(env, term, &value) || enif_get_uint64(env, term, &natural);
+    return enif_get_int64(scale->env, term, &value) || enif_get_uint64(scale->env, term, &natural);
 }
 
-static bool is_cheap_binary(ErlNifEnv *env, ERL_NIF_TERM term) {
+static bool add_binary(struct scale *scale, ERL_NIF_TERM term) {
     ErlNifBinary binary;
-    return enif_inspect_binary(env, term, &binary) && binary.size <= CHEAP_BINARY;
+    if (!enif_inspect_binary(scale->env, term, &binary) || binary.size > MAX_BYTES)
+        return false;
+    scale->bytes += binary.size;
+    return true;
 }
 
-static bool is_cheap_tuple(ErlNifEnv *env, ERL_NIF_TERM term, int *parts) {
+static bool add_tuple(struct scale *scale, ERL_NIF_TERM term) {
     const ERL_NIF_TERM *elements;
     int arity;
-    if (!enif_get_tuple(env, term, &arity, &elements))
+    if (!enif_get_tuple(scale->env, term, &arity, &elements))
         return false;
     for (int i = 0; i < arity; i++)
-        if (!is_cheap(env, elements[i], parts))
+        if (!add_part(scale, elements[i]))
             return false;
     return true;
 }
 
-static bool is_cheap_list(ErlNifEnv *env, ERL_NIF_TERM term, int *parts) {
+static bool add_list(struct scale *scale, ERL_NIF_TERM term) {
     ERL_NIF_TERM head;
-    while (enif_get_list_cell(env, term, &head, &term))
-        if (!is_cheap(env, head, parts))
+    while (enif_get_list_cell(scale->env, term, &head, &term))
+        if (!add_part(scale, head))
             return false;
-    return enif_is_empty_list(env, term) || is_cheap(env, term, parts);
+    return enif_is_empty_list(scale->env, term) || add_part(scale, term);
 }
 
-static bool is_cheap_map(ErlNifEnv *env, ERL_NIF_TERM term, int *parts) {
+static bool add_map(struct scale *scale, ERL_NIF_TERM term) {
     ErlNifMapIterator iterator;
     ERL_NIF_TERM key, value;
-    bool cheap = true;
-    if (!enif_map_iterator_create(env, term, &iterator, ERL_NIF_MAP_ITERATOR_FIRST))
+    bool added = true;
+    if (!enif_map_iterator_create(scale->env, term, &iterator, ERL_NIF_MAP_ITERATOR_FIRST))
         return false;
-    while (cheap && enif_map_iterator_get_pair(env, &iterator, &key, &value)) {
-        cheap = is_cheap(env, key, parts) && is_cheap(env, value, parts);
-        enif_map_iterator_next(env, &iterator);
+    while (added && enif_map_iterator_get_pair(scale->env, &iterator, &key, &value)) {
+        added = add_part(scale, key) && add_part(scale, value);
+        enif_map_iterator_next(scale->env, &iterator);
     }
-    enif_map_iterator_destroy(env, &iterator);
-    return cheap;
+    enif_map_iterator_destroy(scale->env, &iterator);
+    return added;
 }
 
-/* Whether hashing the term takes microseconds at most. The count of parts bounds the depth, too.
- * A fun's environment cannot be looked into, so no fun is cheap. */
-static bool is_cheap(ErlNifEnv *env, ERL_NIF_TERM term, int *parts) {
-    if (--*parts < 0)
+/* Adds a term and all of its parts; false where they are too many, or cannot be weighed: a fun's
+ * environment cannot be looked into. */
+static bool add_part(struct scale *scale, ERL_NIF_TERM term) {
+    if (++scale->parts > MAX_PARTS)
         return false;
-    switch (enif_term_type(env, term)) {
+    switch (enif_term_type(scale->env, term)) {
     case ERL_NIF_TERM_TYPE_INTEGER:
-        return is_cheap_integer(env, term);
+        return add_integer(scale, term);
     case ERL_NIF_TERM_TYPE_BITSTRING:
-        return is_cheap_binary(env, term);
+        return add_binary(scale, term);
     case ERL_NIF_TERM_TYPE_TUPLE:
-        return is_cheap_tuple(env, term, parts);
+        return add_tuple(scale, term);
     case ERL_NIF_TERM_TYPE_LIST:
-        return is_cheap_list(env, term, parts);
+        return add_list(scale, term);
     case ERL_NIF_TERM_TYPE_MAP:
-        return is_cheap_map(env, term, parts);
+        return add_map(scale, term);
     case ERL_NIF_TERM_TYPE_FUN:
         return false;
     default:
@@ -111,12 +127,17 @@ static bool is_cheap(ErlNifEnv *env, ERL_NIF_TERM term, int *parts) {
     }
 }
 
-static int hash(void *env, muster_term term, bool bounded, uint32_t *value) {
-    int parts = CHEAP_PARTS;
-    if (bounded && !is_cheap(env, term, &parts))
+static int weigh(void *env, muster_term term, uint64_t *work) {
+    struct scale scale = {.env = env};
+    if (!add_part(&scale, term))
         return MUSTER_E_LIMIT;
-    *value = (uint32_t)enif_hash(ERL_NIF_PHASH2, term, 0);
+    *work = scale.parts * PART_WORK + scale.bytes / BYTES_PER_WORK;
     return 0;
+}
+
+static uint32_t hash(void *env, muster_term term) {
+    (void)env;
+    return (uint32_t)enif_hash(ERL_NIF_PHASH2, term, 0);
 }
 
 /* The enif_make functions do not fail: where memory is short, the VM ends. */
@@ -164,6 +185,7 @@ static const struct muster_term_ops ops = {
     .cons = cons,
     .is_nil = is_nil,
     .identical = identical,
+    .weigh = weigh,
     .hash = hash,
     .make_tuple = make_tuple,
     .copy_tuple = copy_tuple,

@@ -14,6 +14,9 @@ static void expected(const struct muster_arg *arg, char *out, size_t size) {
     case MUSTER_ARG_BINARY:
         snprintf(out, size, "a binary of 1 to %lld bytes", (long long)arg->max);
         break;
+    case MUSTER_ARG_TEXT:
+        snprintf(out, size, "a binary of 1 to %lld bytes without a zero byte", (long long)arg->max);
+        break;
     case MUSTER_ARG_NODE:
         snprintf(out, size, "a node's name, such as <<\"app@host\">>");
         break;
@@ -141,11 +144,21 @@ static int read_nodes(struct muster_reader *r, struct muster_name_list *list,
     return 0;
 }
 
-static int read_text(struct muster_slice term, int64_t max, struct muster_slice *text) {
+static int read_binary(struct muster_slice term, int64_t max, struct muster_slice *bytes) {
     struct muster_reader r = muster_reader(term);
-    return muster_read_binary(&r, text) != 0 || text->len == 0 || (int64_t)text->len > max
+    return muster_read_binary(&r, bytes) != 0 || bytes->len == 0 || (int64_t)bytes->len > max
                ? MUSTER_E_INVALID
                : 0;
+}
+
+static int read_text(struct muster_slice term, int64_t max, char *text) {
+    struct muster_slice bytes;
+    if (read_binary(term, max, &bytes) != 0 || memchr(bytes.data, 0, bytes.len) != NULL) {
+        return MUSTER_E_INVALID;
+    }
+    memcpy(text, bytes.data, bytes.len);
+    text[bytes.len] = '\0';
+    return 0;
 }
 
 /* A binary is as good as a list of one. */
@@ -161,7 +174,7 @@ static int read_binaries(struct muster_reader *r, int64_t max, struct muster_arg
         if (muster_read_raw(r, &item) != 0) {
             return MUSTER_E_INVALID;
         }
-        if (read_text(item, max, &list->items[i]) != 0) {
+        if (read_binary(item, max, &list->items[i]) != 0) {
             *odd = is_list ? item : *odd;
             return MUSTER_E_INVALID;
         }
@@ -173,7 +186,6 @@ static int read_binaries(struct muster_reader *r, int64_t max, struct muster_arg
 static int read_value(struct muster_slice value, const struct muster_arg *arg,
                       struct muster_slice *odd) {
     struct muster_reader r = muster_reader(value);
-    struct muster_slice bytes;
     int64_t integer;
     int arity;
     switch (arg->type) {
@@ -184,12 +196,9 @@ static int read_value(struct muster_slice value, const struct muster_arg *arg,
         *(int64_t *)arg->target = integer;
         return 0;
     case MUSTER_ARG_BINARY:
-        if (muster_read_binary(&r, &bytes) != 0 || bytes.len == 0 ||
-            (int64_t)bytes.len > arg->max) {
-            return MUSTER_E_INVALID;
-        }
-        *(struct muster_slice *)arg->target = bytes;
-        return 0;
+        return read_binary(value, arg->max, arg->target);
+    case MUSTER_ARG_TEXT:
+        return read_text(value, arg->max, arg->target);
     case MUSTER_ARG_NODE:
         return read_node(value, arg->target);
     case MUSTER_ARG_ATOM:

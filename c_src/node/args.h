@@ -11,6 +11,7 @@
 enum muster_arg_type {
     MUSTER_ARG_INTEGER, /* target: int64_t, within [min, max] */
     MUSTER_ARG_BINARY,  /* target: struct muster_slice, 1 to max bytes */
+    MUSTER_ARG_TEXT,    /* target: char[max + 1]; a binary as above, without a zero byte */
     MUSTER_ARG_NODE,    /* target: struct muster_node_name */
     MUSTER_ARG_ATOM,    /* target: char[MUSTER_ATOM_SIZE] */
     MUSTER_ARG_CHOICE,  /* target: int, the index of the atom in `choices` */
@@ -36,6 +37,9 @@ struct muster_arg {
     const char *const *choices; /* ends with NULL */
     int given;                  /* set by muster_args_read */
 };
+
+/* No interval or threshold that an option sets is longer. */
+#define MUSTER_DAY_MS 86400000
 
 /* How many there are in a table. */
 #define MUSTER_COUNT(array) (sizeof(array) / sizeof(array)[0])

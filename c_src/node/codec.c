@@ -130,6 +130,11 @@ void muster_write_name(struct muster_writer *w, const struct muster_node_name *n
     muster_write_binary(w, muster_slice(name->text, name->len));
 }
 
+void muster_write_pair(struct muster_writer *w, const char *key, int64_t value) {
+    muster_write_atom(w, key);
+    muster_write_integer(w, value);
+}
+
 void muster_write_pid(struct muster_writer *w, const erlang_pid *pid) {
     WRITE(w, ei_x_encode_pid(&w->x, pid));
 }

@@ -56,6 +56,8 @@ void muster_write_binary(struct muster_writer *w, struct muster_slice bytes);
 void muster_write_text(struct muster_writer *w, const char *text); /* as a binary */
 void muster_write_name(struct muster_writer *w,
                        const struct muster_node_name *name); /* as a binary */
+void muster_write_pair(struct muster_writer *w, const char *key,
+                       int64_t value); /* of a map: an atom and an integer */
 void muster_write_pid(struct muster_writer *w, const erlang_pid *pid);
 void muster_write_ref(struct muster_writer *w, const erlang_ref *ref);
 void muster_write_raw(struct muster_writer *w, struct muster_slice term);

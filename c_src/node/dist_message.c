@@ -3,8 +3,6 @@
 #include "core/errors.h"
 #include "core/term.h"
 
-#define PASS_THROUGH 112
-
 /* Control terms are flat: deeper or longer ones come from nobody who means well. */
 static const struct muster_term_limits control_limits = {.max_depth = 8, .max_elements = 1024};
 
@@ -107,7 +105,7 @@ int muster_dist_message_parse(struct muster_dist_message *message, struct muster
     const struct layout *layout = NULL;
     size_t control_len, payload_len;
     memset(message, 0, sizeof *message);
-    if (frame.len < 1 || frame.data[0] != PASS_THROUGH) {
+    if (frame.len < 1 || frame.data[0] != MUSTER_DIST_PASS_THROUGH) {
         return MUSTER_E_UNSUPPORTED;
     }
     struct muster_slice in = muster_slice(frame.data + 1, frame.len - 1);

@@ -5,6 +5,9 @@
 #include "core/bytes.h"
 #include "node/codec.h"
 
+/* What each frame begins with: no distribution header, that is no atom cache and no fragments. */
+#define MUSTER_DIST_PASS_THROUGH 112
+
 /* The operations that mean something to a C node; the numbers are the protocol's. */
 enum muster_dist_operation {
     MUSTER_DIST_LINK = 1,

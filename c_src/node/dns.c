@@ -110,7 +110,8 @@ int muster_dns_servers_read(struct muster_dns_servers *servers,
         long port;
         snprintf(text, sizeof text, "%.*s", (int)texts->items[i].len,
                  (const char *)texts->items[i].data);
-        if (split_server(text, &ip, &port) != 0 || append_server(servers, ip, port) != 0) {
+        if (strlen(text) != texts->items[i].len || split_server(text, &ip, &port) != 0 ||
+            append_server(servers, ip, port) != 0) {
             snprintf(problem->text, sizeof problem->text,
                      "option nameservers: <<\"%.*s\">> is not a numeric address with or without a "
                      "port, such as <<\"10.0.0.2\">>, <<\"10.0.0.2:53\">> or <<\"[fd00::2]:53\">>",

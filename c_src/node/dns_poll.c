@@ -209,10 +209,7 @@ void muster_dns_poll_write_counters(const struct muster_topology *topology,
                                     struct muster_writer *w) {
     const struct dns_poll *poll = muster_topology_state(topology);
     muster_write_map(w, 3);
-    muster_write_atom(w, "answers");
-    muster_write_integer(w, (int64_t)poll->answers);
-    muster_write_atom(w, "failed_questions");
-    muster_write_integer(w, (int64_t)poll->failures);
-    muster_write_atom(w, "unusable_records");
-    muster_write_integer(w, (int64_t)poll->odd_records);
+    muster_write_pair(w, "answers", (int64_t)poll->answers);
+    muster_write_pair(w, "failed_questions", (int64_t)poll->failures);
+    muster_write_pair(w, "unusable_records", (int64_t)poll->odd_records);
 }

@@ -13,7 +13,6 @@
 #define EXPIRE_DEFAULT_MS 15000
 #define CLOCK_WINDOW_DEFAULT_MS 30000
 #define CONNECTS_DEFAULT_PER_S 50
-#define DAY_MS 86400000
 #define ADDRESS_MAX (INET_ADDRSTRLEN - 1)
 
 static int refuse(struct muster_problem *problem, const char *option, struct muster_slice value,
@@ -96,9 +95,9 @@ int muster_gossip_options_read(struct muster_gossip_options *options, struct mus
          .type = MUSTER_ARG_BINARIES,
          .target = &options->old_secrets,
          .max = MUSTER_GOSSIP_SECRET_MAX},
-        INTEGER("interval_ms", &options->interval_ms, 100, DAY_MS),
-        INTEGER("expire_ms", &options->expire_ms, 100, DAY_MS),
-        INTEGER("clock_window_ms", &options->clock_window_ms, 1000, DAY_MS),
+        INTEGER("interval_ms", &options->interval_ms, 100, MUSTER_DAY_MS),
+        INTEGER("expire_ms", &options->expire_ms, 100, MUSTER_DAY_MS),
+        INTEGER("clock_window_ms", &options->clock_window_ms, 1000, MUSTER_DAY_MS),
         INTEGER("connects_per_s", &options->connects_per_s, 10, 10000),
     };
 #undef INTEGER

@@ -11,13 +11,14 @@
 /* libcluster's. */
 #define TIMEOUT_MS 15000
 
+/* What is not taken as it is given. */
 struct given {
-    struct muster_slice basename, selector, namespace, service, cluster, master, path;
-    int mode, lookup, use_cached;
+    char cluster[MUSTER_KUBERNETES_NAME_MAX + 1];
+    int mode, lookup;
 };
 
-#define BINARY(name_, target_, max_)                                                               \
-    { .name = (name_), .type = MUSTER_ARG_BINARY, .target = (target_), .max = (max_) }
+#define TEXT(name_, target_, max_)                                                                 \
+    { .name = (name_), .type = MUSTER_ARG_TEXT, .target = (target_), .max = (max_) }
 
 static int read_args(struct muster_kubernetes_options *o, struct given *g, struct muster_slice map,
                      struct muster_problem *problem) {
@@ -26,20 +27,20 @@ static int read_args(struct muster_kubernetes_options *o, struct given *g, struc
     static const char *const booleans[] = {"false", "true", NULL};
     struct muster_arg args[] = {
         {.name = "kubernetes_node_basename",
-         .type = MUSTER_ARG_BINARY,
-         .target = &g->basename,
+         .type = MUSTER_ARG_TEXT,
+         .target = o->basename,
          .required = 1,
          .max = MUSTER_NODE_NAME_MAX},
         {.name = "kubernetes_selector",
-         .type = MUSTER_ARG_BINARY,
-         .target = &g->selector,
+         .type = MUSTER_ARG_TEXT,
+         .target = o->selector,
          .required = 1,
          .max = MUSTER_KUBERNETES_SELECTOR_MAX},
-        BINARY("kubernetes_namespace", &g->namespace, MUSTER_KUBERNETES_NAME_MAX),
-        BINARY("kubernetes_service_name", &g->service, MUSTER_KUBERNETES_NAME_MAX),
-        BINARY("kubernetes_cluster_name", &g->cluster, MUSTER_KUBERNETES_NAME_MAX),
-        BINARY("kubernetes_master", &g->master, MUSTER_K8S_HOST_MAX),
-        BINARY("kubernetes_service_account_path", &g->path, MUSTER_KUBERNETES_PATH_MAX),
+        TEXT("kubernetes_namespace", o->namespace, MUSTER_KUBERNETES_NAME_MAX),
+        TEXT("kubernetes_service_name", o->service, MUSTER_KUBERNETES_NAME_MAX),
+        TEXT("kubernetes_cluster_name", g->cluster, MUSTER_KUBERNETES_NAME_MAX),
+        TEXT("kubernetes_master", o->master, MUSTER_K8S_HOST_MAX),
+        TEXT("kubernetes_service_account_path", o->account_path, MUSTER_KUBERNETES_PATH_MAX),
         {.name = "mode", .type = MUSTER_ARG_CHOICE, .target = &g->mode, .choices = modes},
         {.name = "kubernetes_ip_lookup_mode",
          .type = MUSTER_ARG_CHOICE,
@@ -47,7 +48,7 @@ static int read_args(struct muster_kubernetes_options *o, struct given *g, struc
          .choices = lookups},
         {.name = "kubernetes_use_cached_resources",
          .type = MUSTER_ARG_CHOICE,
-         .target = &g->use_cached,
+         .target = &o->use_cached,
          .choices = booleans},
         {.name = "timeout",
          .type = MUSTER_ARG_INTEGER,
@@ -59,18 +60,13 @@ static int read_args(struct muster_kubernetes_options *o, struct given *g, struc
     return muster_args_read(map, args, MUSTER_COUNT(args), problem);
 }
 
-static void take(char *out, size_t size, struct muster_slice text) {
-    snprintf(out, size, "%.*s", (int)text.len, (const char *)text.data);
-}
-
 /* As libcluster: the environment's CLUSTER_DOMAIN goes before the cluster's name. */
-static void take_domain(struct muster_kubernetes_options *o, struct muster_slice cluster) {
+static void take_domain(struct muster_kubernetes_options *o, const char *cluster) {
     const char *domain = getenv("CLUSTER_DOMAIN");
     if (domain != NULL && domain[0] != '\0') {
         snprintf(o->domain, sizeof o->domain, "%s", domain);
     } else {
-        snprintf(o->domain, sizeof o->domain, "%.*s.local", (int)cluster.len,
-                 (const char *)cluster.data);
+        snprintf(o->domain, sizeof o->domain, "%s.local", cluster);
     }
 }
 
@@ -96,21 +92,14 @@ static int check(const struct muster_kubernetes_options *o, struct muster_proble
 
 int muster_kubernetes_options_read(struct muster_kubernetes_options *options,
                                    struct muster_slice map, struct muster_problem *problem) {
-    struct given g = {.cluster = muster_slice("cluster", 7),
-                      .path = muster_slice(SERVICE_ACCOUNT_PATH, sizeof SERVICE_ACCOUNT_PATH - 1)};
-    *options = (struct muster_kubernetes_options){.interval_ms = MUSTER_POLL_INTERVAL_MS,
+    struct given g = {.cluster = "cluster"};
+    *options = (struct muster_kubernetes_options){.account_path = SERVICE_ACCOUNT_PATH,
+                                                  .interval_ms = MUSTER_POLL_INTERVAL_MS,
                                                   .timeout_ms = TIMEOUT_MS};
     if (read_args(options, &g, map, problem) != 0) {
         return MUSTER_E_INVALID;
     }
-    take(options->basename, sizeof options->basename, g.basename);
-    take(options->selector, sizeof options->selector, g.selector);
-    take(options->namespace, sizeof options->namespace, g.namespace);
-    take(options->service, sizeof options->service, g.service);
-    take(options->master, sizeof options->master, g.master);
-    take(options->account_path, sizeof options->account_path, g.path);
     take_domain(options, g.cluster);
-    options->use_cached = g.use_cached;
     options->naming.lookup = (enum muster_k8s_lookup)g.lookup;
     options->naming.mode = (enum muster_k8s_mode)g.mode;
     return check(options, problem);

@@ -170,9 +170,10 @@ static void on_handshake_limit(uv_timer_t *timer) {
     struct muster_link *link = timer->data;
     muster_link_close(
         link, MUSTER_PEER_TIMEOUT,
-        link->handshake.stage == MUSTER_STAGE_RECV_STATUS && link->connect.data != NULL
-            ? "the node's port takes no connection in time"
-            : "the node took the connection but did not finish the handshake in time");
+        !link->outgoing              ? "the node connected but did not finish the handshake in time"
+        : link->connect.data != NULL ? "the node's port takes no connection in time"
+                                     : "the node took the connection but did not finish the "
+                                       "handshake in time");
 }
 
 void muster_link_limit_unacknowledged(struct muster_link *link, unsigned ms) {

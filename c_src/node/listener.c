@@ -6,6 +6,7 @@
 #include "node/log.h"
 
 #define BACKLOG 128
+#define PAUSE_MS 1
 
 /* --- Connections that nobody takes --- */
 
@@ -32,11 +33,42 @@ static void refuse(struct muster_listener *listener) {
     uv_close((uv_handle_t *)&listener->refused, on_refused);
 }
 
-static void on_connection(uv_stream_t *server, int status) {
-    struct muster_listener *listener = server->data;
-    if (status == 0 && listener->accept(listener->context, server) != 0) {
+/* --- Connections --- */
+
+static void take(struct muster_listener *listener) {
+    listener->taken++;
+    if (listener->accept(listener->context, (uv_stream_t *)listener->tcp) != 0) {
         muster_log(MUSTER_WARNING, "cannot accept a connection, it is closed");
         refuse(listener);
+    }
+}
+
+static int has_taken_enough(struct muster_listener *listener) {
+    uint64_t now = uv_now(listener->loop);
+    if (listener->now_ms != now) {
+        listener->now_ms = now;
+        listener->taken = 0;
+    }
+    return listener->taken == MUSTER_LISTENER_PER_MS;
+}
+
+static void on_pause_over(uv_timer_t *timer) {
+    struct muster_listener *listener = timer->data;
+    listener->taken = 0;
+    take(listener);
+}
+
+/* libuv takes them off the system's queue as fast as they come, and does nothing else, until one is
+ * not accepted at once. */
+static void on_connection(uv_stream_t *server, int status) {
+    struct muster_listener *listener = server->data;
+    if (status != 0) {
+        return; /* of no use any more */
+    }
+    if (has_taken_enough(listener)) {
+        uv_timer_start(&listener->pause, on_pause_over, PAUSE_MS, 0);
+    } else {
+        take(listener);
     }
 }
 
@@ -46,10 +78,15 @@ static void on_closed(uv_handle_t *handle) {
     free(handle);
 }
 
+static void close_tcp(struct muster_listener *listener) {
+    uv_close((uv_handle_t *)listener->tcp, on_closed);
+    listener->tcp = NULL;
+}
+
 void muster_listener_close(struct muster_listener *listener) {
     if (listener->tcp != NULL) {
-        uv_close((uv_handle_t *)listener->tcp, on_closed);
-        listener->tcp = NULL;
+        close_tcp(listener);
+        uv_close((uv_handle_t *)&listener->pause, NULL);
     }
 }
 
@@ -92,9 +129,14 @@ int muster_listener_start(struct muster_listener *listener, uv_loop_t *loop, int
         listener->tcp->data = listener;
         status = bind_to(listener, family, ip, (uint16_t)port);
         if (status == 0) {
-            return find_port(listener);
+            status = find_port(listener);
         }
-        muster_listener_close(listener);
+        if (status == 0) {
+            uv_timer_init(loop, &listener->pause);
+            listener->pause.data = listener;
+            return 0;
+        }
+        close_tcp(listener);
     }
     return status;
 }

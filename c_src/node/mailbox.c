@@ -7,7 +7,6 @@
 #include "node/dist_message.h"
 #include "node/log.h"
 
-#define PASS_THROUGH 112
 #define REF_WORDS 3
 #define ELECTION "muster_election"
 
@@ -24,7 +23,7 @@ void muster_mailbox_init(struct muster_mailbox *mailbox, const struct muster_nod
 
 static void begin(struct muster_writer *w, int arity, int operation) {
     muster_writer_init(w);
-    muster_write_byte(w, PASS_THROUGH);
+    muster_write_byte(w, MUSTER_DIST_PASS_THROUGH);
     muster_write_version(w);
     muster_write_tuple(w, arity);
     muster_write_integer(w, operation);

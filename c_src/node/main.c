@@ -9,8 +9,10 @@
 #include <uv.h>
 
 #include "node/port.h"
-#include "node/resolver.h"
 #include "node/standalone.h"
+
+/* More than any cluster needs. */
+#define DESCRIPTORS 65536
 
 /*
  * ei_init allocates a table with an entry for each file descriptor that may ever be open: under a
@@ -32,6 +34,18 @@ static int init_ei(void) {
     return error;
 }
 
+/*
+ * Most systems set a soft limit of 1,024, for programs that use select(); nothing here does, and a
+ * link to each of 600 nodes and to their C nodes is more than that.
+ */
+static void raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS) {
+        limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /* Started with one of them closed, a socket would take its number, and output go to a peer. */
 static int open_standard_fds(void) {
     int fd;
@@ -42,8 +56,8 @@ static int open_standard_fds(void) {
 }
 
 /*
- * With handles left, the loop was stopped over a name look-up that is still under way, and libuv
- * would wait for its thread on a normal exit.
+ * With handles left, the loop was stopped over a look-up or a disk that hangs, and a normal exit
+ * would wait for the thread that does.
  */
 static int end(int exit_code) {
     if (uv_loop_alive(uv_default_loop())) {
@@ -55,7 +69,6 @@ static int end(int exit_code) {
 
 int main(int argc, char *argv[]) {
     signal(SIGPIPE, SIG_IGN);
-    setenv("UV_THREADPOOL_SIZE", MUSTER_RESOLVER_THREADS, 0);
     if (open_standard_fds() != 0) {
         return MUSTER_EXIT_FAILED;
     }
@@ -63,6 +76,7 @@ int main(int argc, char *argv[]) {
         fputs("muster_node: cannot initialise ei and libsodium\n", stderr);
         return MUSTER_EXIT_FAILED;
     }
+    raise_descriptor_limit();
     if (argc == 2 && strcmp(argv[1], "--port") == 0) {
         return end(muster_port_run());
     }

@@ -73,13 +73,13 @@ static void arm(struct muster_watch *watch, uint64_t now) {
 
 static void on_timer(uv_timer_t *timer) {
     struct muster_watch *watch = timer->data;
-    uint64_t now = uv_now(timer->loop), late_for_slot;
+    uint64_t now = uv_now(timer->loop);
     uint64_t late = now - watch->armed_for;
     if (late > LATENESS_TOLERATED_MS) {
         muster_health_observer_late(&watch->health, now, late);
         watch->tainted = 1;
     }
-    if (muster_schedule_take(&watch->schedule, now, &late_for_slot)) {
+    if (muster_schedule_take(&watch->schedule, now)) {
         ping(watch);
     }
     judge(watch, now);

@@ -5,8 +5,6 @@
 #include "core/errors.h"
 #include "node/report.h"
 
-#define DAY_MS 86400000
-
 #define MONITOR_ARG(target_)                                                                       \
     {                                                                                              \
         .name = "monitor", .type = MUSTER_ARG_BINARY, .target = (target_), .required = 1,          \
@@ -22,17 +20,17 @@ int muster_monitor_request_start(struct muster_request *q) {
          .type = MUSTER_ARG_INTEGER,
          .target = &interval,
          .min = 1,
-         .max = DAY_MS},
+         .max = MUSTER_DAY_MS},
         {.name = "suspect_after_ms",
          .type = MUSTER_ARG_INTEGER,
          .target = &suspect,
          .min = 1,
-         .max = DAY_MS},
+         .max = MUSTER_DAY_MS},
         {.name = "down_after_ms",
          .type = MUSTER_ARG_INTEGER,
          .target = &down,
          .min = 1,
-         .max = DAY_MS},
+         .max = MUSTER_DAY_MS},
     };
     if (muster_request_args(q, args, MUSTER_COUNT(args)) != 0) {
         return MUSTER_E_INVALID;

@@ -3,21 +3,6 @@
 #include "core/errors.h"
 #include "node/report.h"
 
-#define DAY_MS 86400000
-
-static int copy_text(char *to, size_t size, struct muster_slice from) {
-    to[0] = '\0';
-    if (from.len == 0) {
-        return 0;
-    }
-    if (from.len >= size || memchr(from.data, 0, from.len) != NULL) {
-        return MUSTER_E_INVALID;
-    }
-    memcpy(to, from.data, from.len);
-    to[from.len] = '\0';
-    return 0;
-}
-
 /* Empty text stands for all interfaces. */
 static int is_address(const char *ip, int family) {
     struct in6_addr address; /* room for either */
@@ -28,7 +13,6 @@ static int distribute(struct muster_request *q) {
     static const char *const families[] = {"inet", "inet6", NULL};
     static const char *const transports[] = {"tcp", "tls", "other", NULL};
     struct muster_distribution d;
-    struct muster_slice cookie = {0}, listen_ip = {0};
     int64_t epmd_port, listen_min = 0, listen_max = 0, ticktime_ms;
     int family = 0, transport = 0;
     muster_distribution_defaults(&d);
@@ -37,10 +21,10 @@ static int distribute(struct muster_request *q) {
     struct muster_arg args[] = {
         {.name = "name", .type = MUSTER_ARG_NODE, .target = &d.name, .required = 1},
         {.name = "cookie",
-         .type = MUSTER_ARG_BINARY,
-         .target = &cookie,
+         .type = MUSTER_ARG_TEXT,
+         .target = d.cookie,
          .required = 1,
-         .max = MUSTER_COOKIE_SIZE - 1},
+         .max = sizeof d.cookie - 1},
         {.name = "beam", .type = MUSTER_ARG_NODE, .target = &d.beam},
         {.name = "epmd_port",
          .type = MUSTER_ARG_INTEGER,
@@ -49,8 +33,8 @@ static int distribute(struct muster_request *q) {
          .max = 65535},
         {.name = "family", .type = MUSTER_ARG_CHOICE, .target = &family, .choices = families},
         {.name = "listen_ip",
-         .type = MUSTER_ARG_BINARY,
-         .target = &listen_ip,
+         .type = MUSTER_ARG_TEXT,
+         .target = d.listen_ip,
          .max = sizeof d.listen_ip - 1},
         {.name = "listen_min",
          .type = MUSTER_ARG_INTEGER,
@@ -66,7 +50,7 @@ static int distribute(struct muster_request *q) {
          .type = MUSTER_ARG_INTEGER,
          .target = &ticktime_ms,
          .min = 1000,
-         .max = DAY_MS},
+         .max = MUSTER_DAY_MS},
         {.name = "transport",
          .type = MUSTER_ARG_CHOICE,
          .target = &transport,
@@ -78,11 +62,6 @@ static int distribute(struct muster_request *q) {
     if (q->node->distributed) {
         return muster_request_refuse(q, "already_distributed",
                                      q->node->peers.link_settings.self.text);
-    }
-    if (copy_text(d.cookie, sizeof d.cookie, cookie) != 0 ||
-        copy_text(d.listen_ip, sizeof d.listen_ip, listen_ip) != 0) {
-        return muster_request_refuse(q, "invalid_argument",
-                                     "cookie and listen_ip cannot hold a zero byte");
     }
     d.family = family == 0 ? AF_INET : AF_INET6;
     if (!is_address(d.listen_ip, d.family)) {

@@ -38,7 +38,7 @@ static const char help[] =
     "  --suspect-after MS     a node silent for so long is suspect (default 5000)\n"
     "  --down-after MS        a node silent for so long is down (default 30000)\n"
     "  --count N              ping: stop after N round trips (default 10; 0: until a signal)\n"
-    "  --timeout MS           ping: give up when not connected after so long (default 10000)\n"
+    "  --timeout MS           ping: give up when nothing has come after so long (default 10000)\n"
     "  --json                 ping: print one line of JSON\n"
     "  --help, --version\n"
     "\n"

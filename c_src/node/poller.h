@@ -10,7 +10,7 @@
 
 #define MUSTER_POLL_INTERVAL_MS 5000
 #define MUSTER_POLL_INTERVAL_MIN_MS 100
-#define MUSTER_POLL_INTERVAL_MAX_MS 86400000
+#define MUSTER_POLL_INTERVAL_MAX_MS MUSTER_DAY_MS
 
 /* The interval as options: libcluster's strategies have it under two names. */
 #define MUSTER_POLLER_ARGS(target_)                                                                \

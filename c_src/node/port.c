@@ -19,53 +19,36 @@
 /* A BEAM that leaves so much unread is not coming back; it starts a new C node when it does. */
 #define UNREAD_LIMIT (16u << 20)
 #define HEARTBEAT_DEFAULT_MS 500
-/* How long leaving may take: sockets are closed at once, only a stuck name look-up can hold the
- * loop. */
-#define LEAVE_LIMIT_MS 200
 
 struct muster_port {
     struct muster_node node;
     uv_loop_t *loop;
     uv_pipe_t in, out;
     uv_timer_t heartbeat;
-    uv_timer_t leaving_timer;
+    struct muster_leaving leaving;
     struct muster_frame_reader frames;
     int64_t heartbeat_ms; /* as configured */
     uint64_t pace_ms;     /* as the elections want it, or 0 */
     int64_t beats;
     struct muster_write_queue writes; /* frames that the BEAM has not read */
     int configured;
-    int leaving;
-    int exit_code;
 };
 
 static char read_buffer[64 * 1024];
 
 /* --- Leaving --- */
 
-static void on_leave_limit(uv_timer_t *timer) {
-    uv_stop(timer->loop);
-}
-
-static void on_leave(uv_timer_t *timer) {
-    struct muster_port *port = timer->data;
+static void on_leave(void *context) {
+    struct muster_port *port = context;
+    muster_log_set_sink(NULL, NULL);
     muster_node_leave(&port->node);
     uv_close((uv_handle_t *)&port->in, NULL);
     uv_close((uv_handle_t *)&port->out, NULL);
     uv_close((uv_handle_t *)&port->heartbeat, NULL);
-    uv_timer_start(&port->leaving_timer, on_leave_limit, LEAVE_LIMIT_MS, 0);
-    uv_unref((uv_handle_t *)&port->leaving_timer);
 }
 
-/* From the loop, not from here: whoever calls may stand in the middle of what leaving takes down.
- */
-static void leave(struct muster_port *port, int exit_code) {
-    if (!port->leaving) {
-        port->leaving = 1;
-        port->exit_code = exit_code;
-        muster_log_set_sink(NULL, NULL);
-        uv_timer_start(&port->leaving_timer, on_leave, 0, 0);
-    }
+static void leave(struct muster_port *port, enum muster_exit exit_code) {
+    muster_leaving_begin(&port->leaving, exit_code);
 }
 
 /* --- Writing --- */
@@ -86,7 +69,7 @@ static void send_frame(struct muster_port *port, struct muster_slice bytes) {
 
 void muster_port_send(struct muster_port *port, struct muster_writer *w) {
     struct muster_slice frame;
-    if (!port->leaving && muster_writer_finish(w, &frame) == 0) {
+    if (!port->leaving.begun && muster_writer_finish(w, &frame) == 0) {
         send_frame(port, frame);
     }
     muster_writer_free(w);
@@ -269,7 +252,7 @@ static void take_frame(struct muster_port *port, struct muster_slice frame) {
 }
 
 static void take_bytes(struct muster_port *port, struct muster_slice in) {
-    while (!port->leaving) {
+    while (!port->leaving.begun) {
         struct muster_slice frame;
         int result = muster_frame_next(&port->frames, &in, &frame);
         if (result == MUSTER_FRAME_MORE) {
@@ -322,7 +305,7 @@ static int open_pipes(struct muster_port *port) {
     return status != 0 ? status : uv_pipe_open(&port->out, STDOUT_FILENO);
 }
 
-int muster_port_run(void) {
+enum muster_exit muster_port_run(void) {
     static struct muster_port port; /* large, and there is one */
     struct muster_node_owner owner = {
         .context = &port,
@@ -335,16 +318,16 @@ int muster_port_run(void) {
     muster_frame_reader_init(&port.frames, 4, FRAME_LIMIT);
     muster_node_init(&port.node, port.loop, &owner);
     uv_timer_init(port.loop, &port.heartbeat);
-    uv_timer_init(port.loop, &port.leaving_timer);
-    port.heartbeat.data = port.leaving_timer.data = &port;
+    port.heartbeat.data = &port;
     int status = open_pipes(&port);
     if (status != 0) {
         fprintf(stderr, "muster_node: --port needs pipes on stdin and stdout: %s\n",
                 uv_strerror(status));
         return MUSTER_EXIT_USAGE;
     }
+    muster_leaving_init(&port.leaving, port.loop, on_leave, &port);
     uv_read_start((uv_stream_t *)&port.in, on_alloc, on_read);
     uv_run(port.loop, UV_RUN_DEFAULT);
     muster_frame_reader_close(&port.frames);
-    return port.exit_code;
+    return port.leaving.exit_code;
 }

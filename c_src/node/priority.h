@@ -9,9 +9,9 @@ extern const char *const muster_priority_names[];
 
 /*
  * With RAISED asks the system to let the calling thread, and those it starts later, run sooner, as
- * far as it may; with REALTIME before all ordinary programs (this thread alone), and where that is
- * refused as with RAISED. A scheduling policy that whoever started us chose is left alone. Nothing
- * is reported: what is refused changes nothing.
+ * far as it may; with REALTIME before all ordinary programs (this thread and libuv's pool, which
+ * must not be in use yet), and where that is refused as with RAISED. A scheduling policy that
+ * whoever started us chose is left alone. Nothing is reported: what is refused changes nothing.
  */
 void muster_priority_set(enum muster_priority priority);
 

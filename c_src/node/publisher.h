@@ -27,8 +27,8 @@ struct muster_publisher {
     const char *told; /* the last failure's text, which is told once; NULL: there was none */
 };
 
-/* Begins to publish; the outcome is told later. The struct must live until `closed` handles are
- * done. */
+/* Begins to publish; the outcome is told later. The struct must live until the loop has run once
+ * more after muster_publisher_stop. */
 void muster_publisher_start(struct muster_publisher *publisher, uv_loop_t *loop,
                             const struct muster_node_name *name, uint16_t epmd_port,
                             uint16_t node_port, int family, muster_published changed,

@@ -12,11 +12,6 @@ static void pair_atom(struct muster_writer *w, const char *key, const char *atom
     muster_write_atom(w, atom);
 }
 
-static void pair_integer(struct muster_writer *w, const char *key, int64_t value) {
-    muster_write_atom(w, key);
-    muster_write_integer(w, value);
-}
-
 static void pair_us(struct muster_writer *w, const char *key, double ns) {
     muster_write_atom(w, key);
     muster_write_double(w, ns * US_PER_NS);
@@ -27,13 +22,13 @@ void muster_report_info(struct muster_writer *w, const struct muster_node *node)
     uv_resident_set_memory(&rss);
     muster_write_map(w, 8);
     pair_text(w, "version", MUSTER_VERSION);
-    pair_integer(w, "os_pid", uv_os_getpid());
+    muster_write_pair(w, "os_pid", uv_os_getpid());
     pair_text(w, "name", node->distributed ? node->peers.link_settings.self.text : "");
-    pair_integer(w, "listen_port", node->peers.listener.port);
+    muster_write_pair(w, "listen_port", node->peers.listener.port);
     pair_atom(w, "published", node->distributed && node->publisher.published ? "true" : "false");
-    pair_integer(w, "uptime_ms", (int64_t)(uv_now(node->loop) - node->started_ms));
-    pair_integer(w, "peers", node->peers.count);
-    pair_integer(w, "resident_bytes", (int64_t)rss);
+    muster_write_pair(w, "uptime_ms", (int64_t)(uv_now(node->loop) - node->started_ms));
+    muster_write_pair(w, "peers", node->peers.count);
+    muster_write_pair(w, "resident_bytes", (int64_t)rss);
 }
 
 static const char *direction(const struct muster_peer *peer) {
@@ -58,9 +53,9 @@ void muster_report_peer(struct muster_writer *w, const struct muster_peer *peer)
     pair_atom(w, "state", muster_peer_state_name(peer->state));
     muster_write_atom(w, "reason");
     write_reason(w, peer);
-    pair_integer(w, "since_ms", (int64_t)muster_peer_since(peer));
+    muster_write_pair(w, "since_ms", (int64_t)muster_peer_since(peer));
     pair_atom(w, "direction", direction(peer));
-    pair_integer(w, "attempts", peer->attempts);
+    muster_write_pair(w, "attempts", peer->attempts);
     muster_write_atom(w, "retry_in_ms");
     if (retry_in >= 0) {
         muster_write_integer(w, retry_in);
@@ -94,7 +89,8 @@ static void write_connection(struct muster_writer *w, const struct muster_peer *
     } else {
         muster_write_text(w, "not watched at the moment");
     }
-    pair_integer(w, "connection_since_ms", peer != NULL ? (int64_t)muster_peer_since(peer) : 0);
+    muster_write_pair(w, "connection_since_ms",
+                      peer != NULL ? (int64_t)muster_peer_since(peer) : 0);
 }
 
 #define HEALTH_PAIRS 12
@@ -110,9 +106,9 @@ static void write_health_pairs(struct muster_writer *w, const struct muster_watc
     pair_us(w, "min_rtt_us", summary.min);
     pair_us(w, "max_rtt_us", summary.max);
     pair_us(w, "jitter_us", summary.jitter);
-    pair_integer(w, "samples", (int64_t)watch->rtt.total);
-    pair_integer(w, "silent_ms",
-                 (int64_t)muster_health_silent_ms(&watch->health, uv_now(watch->timer.loop)));
+    muster_write_pair(w, "samples", (int64_t)watch->rtt.total);
+    muster_write_pair(w, "silent_ms",
+                      (int64_t)muster_health_silent_ms(&watch->health, uv_now(watch->timer.loop)));
     write_connection(w, watch->peer);
 }
 
@@ -164,7 +160,7 @@ static void write_found_node(struct muster_writer *w, const struct muster_found_
     pair_atom(w, "state", muster_peer_state_name(node->peer->state));
     muster_write_atom(w, "reason");
     write_reason(w, node->peer);
-    pair_integer(w, "heard_ms", (int64_t)(now - node->heard_ms));
+    muster_write_pair(w, "heard_ms", (int64_t)(now - node->heard_ms));
 }
 
 void muster_report_topology(struct muster_writer *w, const struct muster_topology *topology) {
@@ -177,15 +173,15 @@ void muster_report_topology(struct muster_writer *w, const struct muster_topolog
         write_found_node(w, n, now);
     }
     muster_write_nil(w);
-    pair_integer(w, "syncs", (int64_t)topology->syncs);
-    pair_integer(w, "failures", (int64_t)topology->failures);
+    muster_write_pair(w, "syncs", (int64_t)topology->syncs);
+    muster_write_pair(w, "failures", (int64_t)topology->failures);
     muster_write_atom(w, "last_sync_ms");
     if (topology->last_sync_ms != 0) {
         muster_write_integer(w, (int64_t)(now - topology->last_sync_ms));
     } else {
         muster_write_atom(w, "none");
     }
-    pair_integer(w, "last_duration_us", (int64_t)topology->last_duration_us);
+    muster_write_pair(w, "last_duration_us", (int64_t)topology->last_duration_us);
     pair_text(w, "last_error", topology->last_error);
     muster_write_atom(w, "counters");
     if (topology->type->write_counters != NULL) {

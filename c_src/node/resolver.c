@@ -5,9 +5,10 @@
 
 #include "core/errors.h"
 #include "core/node_name.h"
+#include "node/system_resolver.h"
 
 struct muster_resolve {
-    uv_getaddrinfo_t request;
+    struct muster_system_question question;
     struct muster_resolver *resolver;
     struct muster_resolve *next; /* in the list that it is in */
     struct muster_resolve **slot;
@@ -88,13 +89,15 @@ static void finish(struct muster_resolve *r, int status, const struct muster_add
     free(r);
 }
 
-static void on_addrinfo(uv_getaddrinfo_t *request, int status, struct addrinfo *info) {
-    struct muster_resolve *r = request->data;
+static void on_answer(struct muster_system_question *question, int status, struct addrinfo *info) {
+    struct muster_resolve *r = (struct muster_resolve *)question;
     struct muster_resolver *resolver = r->resolver;
     struct muster_addresses addresses;
     remove_running(resolver, r);
     collect(status == 0 ? info : NULL, &addresses);
-    uv_freeaddrinfo(info);
+    if (info != NULL) {
+        freeaddrinfo(info);
+    }
     if (status == 0 && addresses.count == 0) {
         status = UV_EAI_NONAME;
     }
@@ -103,9 +106,9 @@ static void on_addrinfo(uv_getaddrinfo_t *request, int status, struct addrinfo *
 }
 
 static int submit(struct muster_resolve *r) {
-    struct addrinfo hints = {.ai_family = r->family, .ai_socktype = SOCK_STREAM};
-    r->request.data = r;
-    return uv_getaddrinfo(r->resolver->loop, &r->request, on_addrinfo, r->host, NULL, &hints);
+    r->question =
+        (struct muster_system_question){.host = r->host, .family = r->family, .done = on_answer};
+    return muster_system_resolver_ask(r->resolver->loop, &r->question);
 }
 
 static int has_room(const struct muster_resolver *resolver) {

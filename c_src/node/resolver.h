@@ -1,9 +1,8 @@
 /*
- * Host names to addresses, on libuv's thread pool, which cannot take a look-up back: one that a
- * name server does not answer holds its thread for many seconds. So two at a time, and one for each
- * host; after MUSTER_RESOLVER_PATIENCE_MS a look-up no longer counts, and another may begin beside
- * it, as long as there are no more than MUSTER_RESOLVER_OVERDUE of these. Its answer is still
- * taken.
+ * Host names to addresses, by the system's resolver, which cannot take a look-up back: one that a
+ * name server does not answer lasts for many seconds. So two at a time, and one for each host;
+ * after MUSTER_RESOLVER_PATIENCE_MS a look-up no longer counts, and another may begin beside it, as
+ * long as there are no more than MUSTER_RESOLVER_OVERDUE of these. Its answer is still taken.
  */
 #ifndef MUSTER_NODE_RESOLVER_H
 #define MUSTER_NODE_RESOLVER_H
@@ -11,10 +10,8 @@
 #include <uv.h>
 
 #define MUSTER_RESOLVER_IN_FLIGHT 2
-#define MUSTER_RESOLVER_OVERDUE 2
-#define MUSTER_RESOLVER_PATIENCE_MS 3000
-/* libuv gives look-ups half of the pool's threads; the others are for the disk. */
-#define MUSTER_RESOLVER_THREADS "8"
+#define MUSTER_RESOLVER_OVERDUE 30
+#define MUSTER_RESOLVER_PATIENCE_MS 1000
 #define MUSTER_ADDRESSES_MAX 4
 
 /* Addresses of one host, in the order the resolver gave them; ports are 0. */

@@ -1,61 +1,33 @@
 #include "node/standalone.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "node/log.h"
+#include "core/errors.h"
+#include "node/leaving.h"
 #include "node/node.h"
 #include "node/options.h"
-#include "node/port.h"
 
 #define MONITOR_KEY "standalone"
-#define LEAVE_LIMIT_MS 200
 #define NS_PER_US 1e3
 
 struct standalone {
     struct muster_node node;
     struct muster_options options;
     uv_loop_t *loop;
-    uv_signal_t sigterm, sigint;
-    uv_timer_t limit; /* ping: until the first answer; then: until the loop is left */
-    int leaving;
-    int exit_code;
+    struct muster_leaving leaving;
+    uv_timer_t limit;     /* ping: until the first answer */
     uint64_t *samples_ns; /* ping: what was measured, for the summary */
     size_t samples, capacity;
 };
 
-/* --- Leaving --- */
-
-static void on_leave_limit(uv_timer_t *timer) {
-    uv_stop(timer->loop);
-}
-
-static void on_leave(uv_timer_t *timer) {
-    struct standalone *s = timer->data;
+static void on_leave(void *context) {
+    struct standalone *s = context;
     muster_node_leave(&s->node);
-    uv_close((uv_handle_t *)&s->sigterm, NULL);
-    uv_close((uv_handle_t *)&s->sigint, NULL);
-    uv_timer_start(&s->limit, on_leave_limit, LEAVE_LIMIT_MS, 0);
-    uv_unref((uv_handle_t *)&s->limit);
-}
-
-/* From the loop, not from here: whoever calls may stand in the middle of what leaving takes down.
- */
-static void leave(struct standalone *s, int exit_code) {
-    if (!s->leaving) {
-        s->leaving = 1;
-        s->exit_code = exit_code;
-        uv_timer_start(&s->limit, on_leave, 0, 0);
-    }
-}
-
-static void on_signal(uv_signal_t *handle, int number) {
-    (void)number;
-    leave(handle->data, MUSTER_EXIT_LEFT);
+    uv_close((uv_handle_t *)&s->limit, NULL);
 }
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -74,13 +46,15 @@ static void say(const char *format, ...) {
     }
 }
 
+static const char *reason(const struct muster_peer *peer) {
+    return peer->detail[0] != '\0' ? peer->detail : muster_peer_state_text(peer->state);
+}
+
 /* --- Run: one line for each thing that happens --- */
 
 static void on_peer(void *context, const struct muster_peer *peer) {
     (void)context;
-    const char *detail =
-        peer->detail[0] != '\0' ? peer->detail : muster_peer_state_text(peer->state);
-    say("peer %s %s: %s\n", peer->name.text, muster_peer_state_name(peer->state), detail);
+    say("peer %s %s: %s\n", peer->name.text, muster_peer_state_name(peer->state), reason(peer));
 }
 
 static void on_published(void *context, int published, const char *text) {
@@ -141,40 +115,46 @@ static int keep(struct standalone *s, uint64_t rtt_ns) {
 
 static void on_sample(void *context, const struct muster_watch *watch, uint64_t rtt_ns) {
     struct standalone *s = context;
-    if (s->leaving) {
+    if (s->leaving.begun) {
         return;
     }
     uv_timer_stop(&s->limit);
     if (keep(s, rtt_ns) != 0) {
-        leave(s, MUSTER_EXIT_FAILED);
+        muster_leaving_begin(&s->leaving, MUSTER_EXIT_FAILED);
         return;
     }
     if (!s->options.json && s->options.monitor.ping_interval_ms > 0) {
         say("%s: rtt %.1f us\n", watch->name.text, (double)rtt_ns / NS_PER_US);
     }
     if (s->options.count > 0 && s->samples == s->options.count) {
-        leave(s, MUSTER_EXIT_LEFT);
+        muster_leaving_begin(&s->leaving, MUSTER_EXIT_LEFT);
+    }
+}
+
+static void give_up(struct standalone *s, const struct muster_peer *peer) {
+    if (!s->leaving.begun) {
+        fprintf(stderr, "muster_node: %s does not answer: %s: %s\n", peer->name.text,
+                muster_peer_state_name(peer->state), reason(peer));
+        muster_leaving_begin(&s->leaving, MUSTER_EXIT_FAILED);
+    }
+}
+
+/* A dial or the link has failed: another attempt would tell nothing else, and whoever pings wants
+ * to know why. Where both sides dial, the peer's attempt is still to come. */
+static void on_pinged_peer(void *context, const struct muster_peer *peer) {
+    struct standalone *s = context;
+    if (peer->state != MUSTER_PEER_CONNECTED && peer->state != MUSTER_PEER_SIMULTANEOUS &&
+        muster_node_name_equal(&peer->name, &s->options.peers[0])) {
+        give_up(s, peer);
     }
 }
 
 static void on_ping_limit(uv_timer_t *timer) {
     struct standalone *s = timer->data;
-    const struct muster_peer *peer = muster_peers_find(&s->node.peers, &s->options.peers[0]);
-    fprintf(stderr, "muster_node: %s does not answer: %s: %s\n", s->options.peers[0].text,
-            peer != NULL ? muster_peer_state_name(peer->state) : "idle",
-            peer != NULL ? peer->detail : "");
-    leave(s, MUSTER_EXIT_FAILED);
+    give_up(s, muster_peers_find(&s->node.peers, &s->options.peers[0]));
 }
 
 /* --- Life --- */
-
-static void watch_signals(struct standalone *s) {
-    uv_signal_init(s->loop, &s->sigterm);
-    uv_signal_init(s->loop, &s->sigint);
-    s->sigterm.data = s->sigint.data = s;
-    uv_signal_start(&s->sigterm, on_signal, SIGTERM);
-    uv_signal_start(&s->sigint, on_signal, SIGINT);
-}
 
 static int join(struct standalone *s) {
     int status = muster_node_distribute(&s->node, &s->options.distribution);
@@ -183,9 +163,13 @@ static int join(struct standalone *s) {
         return status;
     }
     struct muster_slice key = muster_slice(MONITOR_KEY, strlen(MONITOR_KEY));
-    muster_monitor_start(&s->node.monitors, key, &s->options.monitor);
+    status = muster_monitor_start(&s->node.monitors, key, &s->options.monitor);
+    if (status != 0) {
+        fprintf(stderr, "muster_node: cannot watch: %s\n", muster_strerror(status));
+        return status;
+    }
     struct muster_monitor *monitor = muster_monitor_find(&s->node.monitors, key);
-    for (unsigned i = 0; monitor != NULL && i < s->options.peer_count; i++) {
+    for (unsigned i = 0; i < s->options.peer_count; i++) {
         if (muster_watch_start(monitor, &s->options.peers[i], MUSTER_HEALTHY, 0) != 0) {
             fprintf(stderr, "muster_node: --peer %s: a node cannot watch itself\n",
                     s->options.peers[i].text);
@@ -195,32 +179,35 @@ static int join(struct standalone *s) {
     return 0;
 }
 
-static int run(struct standalone *s) {
+static enum muster_exit run(struct standalone *s) {
     int ping = s->options.mode == MUSTER_MODE_PING;
-    struct muster_node_owner owner =
-        ping ? (struct muster_node_owner){.context = s, .on_sample = on_sample}
-             : (struct muster_node_owner){.context = s,
-                                          .on_peer = on_peer,
-                                          .on_published = on_published,
-                                          .on_status = on_status};
+    struct muster_node_owner owner = {.context = s};
+    if (ping) {
+        owner.on_peer = on_pinged_peer;
+        owner.on_sample = on_sample;
+    } else {
+        owner.on_peer = on_peer;
+        owner.on_published = on_published;
+        owner.on_status = on_status;
+    }
     s->loop = uv_default_loop();
     muster_node_init(&s->node, s->loop, &owner);
-    watch_signals(s);
+    muster_leaving_init(&s->leaving, s->loop, on_leave, s);
     uv_timer_init(s->loop, &s->limit);
     s->limit.data = s;
     if (ping) {
         uv_timer_start(&s->limit, on_ping_limit, s->options.timeout_ms, 0);
     }
     if (join(s) != 0) {
-        leave(s, MUSTER_EXIT_FAILED);
+        muster_leaving_begin(&s->leaving, MUSTER_EXIT_FAILED);
     }
     uv_run(s->loop, UV_RUN_DEFAULT);
     print_summary(s);
     free(s->samples_ns);
-    return s->exit_code;
+    return s->leaving.exit_code;
 }
 
-int muster_standalone_run(int argc, char *argv[]) {
+enum muster_exit muster_standalone_run(int argc, char *argv[]) {
     static struct standalone s; /* large, and there is one */
     if (muster_options_parse(&s.options, argc, argv) != 0) {
         return MUSTER_EXIT_USAGE;

@@ -2,7 +2,9 @@
 #ifndef MUSTER_NODE_STANDALONE_H
 #define MUSTER_NODE_STANDALONE_H
 
-/* Does what the command line says. Returns an enum muster_exit. */
-int muster_standalone_run(int argc, char *argv[]);
+#include "node/leaving.h"
+
+/* Does what the command line says. */
+enum muster_exit muster_standalone_run(int argc, char *argv[]);
 
 #endif

@@ -7,15 +7,29 @@
 #include "core/errors.h"
 #include "node/dns_poll.h"
 
-static void take_text(char *out, size_t size, struct muster_slice text) {
-    snprintf(out, size, "%.*s", (int)text.len, (const char *)text.data);
+static int take_queries(struct muster_dns_poll_options *options,
+                        const struct muster_arg_binaries *queries, struct muster_problem *problem) {
+    for (unsigned i = 0; i < queries->count; i++) {
+        struct muster_slice query = queries->items[i];
+        if (memchr(query.data, 0, query.len) != NULL) {
+            snprintf(problem->text, sizeof problem->text, "option query: no name has a zero byte");
+            return MUSTER_E_INVALID;
+        }
+        memcpy(options->queries[i], query.data, query.len);
+        options->queries[i][query.len] = '\0';
+    }
+    options->query_count = queries->count;
+    if (queries->count == 0) {
+        snprintf(problem->text, sizeof problem->text, "option query: the list is empty");
+        return MUSTER_E_INVALID;
+    }
+    return 0;
 }
 
 static int start_dns(struct muster_topology *topology, struct muster_slice map,
                      struct muster_problem *problem) {
     struct muster_dns_poll_options options;
     struct muster_arg_binaries queries = {.count = 0}, servers = {.count = 0};
-    struct muster_slice basename;
     int records = MUSTER_DNS_RECORDS_FAMILY;
     muster_dns_poll_defaults(&options);
     struct muster_arg args[] = {
@@ -25,8 +39,8 @@ static int start_dns(struct muster_topology *topology, struct muster_slice map,
          .required = 1,
          .max = MUSTER_DNS_QUERY_MAX},
         {.name = "node_basename",
-         .type = MUSTER_ARG_BINARY,
-         .target = &basename,
+         .type = MUSTER_ARG_TEXT,
+         .target = options.basename,
          .required = 1,
          .max = MUSTER_NODE_NAME_MAX},
         {.name = "records",
@@ -36,20 +50,12 @@ static int start_dns(struct muster_topology *topology, struct muster_slice map,
         MUSTER_DNS_POLL_ARGS(&options, &servers),
     };
     if (muster_args_read(map, args, MUSTER_COUNT(args), problem) != 0 ||
-        muster_dns_servers_read(&options.servers, &servers, problem) != 0) {
+        muster_dns_servers_read(&options.servers, &servers, problem) != 0 ||
+        take_queries(&options, &queries, problem) != 0) {
         return MUSTER_E_INVALID;
     }
-    if (queries.count == 0) {
-        snprintf(problem->text, sizeof problem->text, "option query: the list is empty");
-        return MUSTER_E_INVALID;
-    }
-    for (unsigned i = 0; i < queries.count; i++) {
-        take_text(options.queries[i], sizeof options.queries[i], queries.items[i]);
-    }
-    options.query_count = queries.count;
     options.query_option = "query";
     options.records = (enum muster_dns_records)records;
-    take_text(options.basename, sizeof options.basename, basename);
     return muster_dns_poll_start(topology, &options, problem);
 }
 

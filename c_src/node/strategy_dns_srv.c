@@ -13,29 +13,32 @@
 #include "node/dns_poll.h"
 
 #define LABEL_MAX 63
+#define DOMAIN_MAX (MUSTER_DNS_QUERY_MAX / 2)
+#define DOMAIN_DEFAULT "cluster.local"
 
-/* The names of the options that say which service; absent ones are empty. */
+/* The options that say which service; absent ones are empty. */
 struct service {
-    struct muster_slice query, basename;
-    struct muster_slice service, application, namespace, domain;
+    char query[MUSTER_DNS_QUERY_MAX + 1], service[MUSTER_DNS_QUERY_MAX + 1];
+    char basename[MUSTER_NODE_NAME_MAX + 1], application[MUSTER_NODE_NAME_MAX + 1];
+    char namespace[LABEL_MAX + 1], domain[DOMAIN_MAX + 1];
 };
 
 #define SERVICE_ARGS(s)                                                                            \
     {.name = "service",                                                                            \
-     .type = MUSTER_ARG_BINARY,                                                                    \
-     .target = &(s)->service,                                                                      \
+     .type = MUSTER_ARG_TEXT,                                                                      \
+     .target = (s)->service,                                                                       \
      .max = MUSTER_DNS_QUERY_MAX},                                                                 \
         {.name = "application_name",                                                               \
-         .type = MUSTER_ARG_BINARY,                                                                \
-         .target = &(s)->application,                                                              \
+         .type = MUSTER_ARG_TEXT,                                                                  \
+         .target = (s)->application,                                                               \
          .max = MUSTER_NODE_NAME_MAX},                                                             \
         {.name = "namespace",                                                                      \
-         .type = MUSTER_ARG_BINARY,                                                                \
-         .target = &(s)->namespace,                                                                \
+         .type = MUSTER_ARG_TEXT,                                                                  \
+         .target = (s)->namespace,                                                                 \
          .max = LABEL_MAX},                                                                        \
     {                                                                                              \
-        .name = "cluster_domain", .type = MUSTER_ARG_BINARY, .target = &(s)->domain,               \
-        .max = MUSTER_DNS_QUERY_MAX / 2                                                            \
+        .name = "cluster_domain", .type = MUSTER_ARG_TEXT, .target = (s)->domain,                  \
+        .max = DOMAIN_MAX                                                                          \
     }
 
 static int missing(const char *what, struct muster_problem *problem) {
@@ -46,12 +49,9 @@ static int missing(const char *what, struct muster_problem *problem) {
 /* The service's name in full within Kubernetes, or as it was given when there is no namespace. */
 static int service_query(const struct service *s, char out[MUSTER_DNS_QUERY_MAX + 1],
                          struct muster_problem *problem) {
-    int n = s->namespace.len == 0 ? snprintf(out, MUSTER_DNS_QUERY_MAX + 1, "%.*s",
-                                             (int)s->service.len, (const char *)s->service.data)
-                                  : snprintf(out, MUSTER_DNS_QUERY_MAX + 1, "%.*s.%.*s.svc.%.*s.",
-                                             (int)s->service.len, (const char *)s->service.data,
-                                             (int)s->namespace.len, (const char *)s->namespace.data,
-                                             (int)s->domain.len, (const char *)s->domain.data);
+    int n = s->namespace[0] == '\0' ? snprintf(out, MUSTER_DNS_QUERY_MAX + 1, "%s", s->service)
+                                    : snprintf(out, MUSTER_DNS_QUERY_MAX + 1, "%s.%s.svc.%s.",
+                                               s->service, s->namespace, s->domain);
     if (n > MUSTER_DNS_QUERY_MAX) {
         snprintf(problem->text, sizeof problem->text,
                  "options service, namespace and cluster_domain make a name longer than %d bytes",
@@ -63,15 +63,12 @@ static int service_query(const struct service *s, char out[MUSTER_DNS_QUERY_MAX 
 
 static int begin(struct muster_topology *topology, struct muster_dns_poll_options *options,
                  const struct service *s, struct muster_problem *problem) {
-    int by_query = s->query.len > 0;
-    struct muster_slice basename = by_query ? s->basename : s->application;
+    int by_query = s->query[0] != '\0';
     options->query_count = 1;
     options->query_option = by_query ? "query" : "service";
-    snprintf(options->basename, sizeof options->basename, "%.*s", (int)basename.len,
-             (const char *)basename.data);
+    memcpy(options->basename, by_query ? s->basename : s->application, sizeof options->basename);
     if (by_query) {
-        snprintf(options->queries[0], sizeof options->queries[0], "%.*s", (int)s->query.len,
-                 (const char *)s->query.data);
+        memcpy(options->queries[0], s->query, sizeof options->queries[0]);
     } else if (service_query(s, options->queries[0], problem) != 0) {
         return MUSTER_E_INVALID;
     }
@@ -81,18 +78,15 @@ static int begin(struct muster_topology *topology, struct muster_dns_poll_option
 static int start_srv(struct muster_topology *topology, struct muster_slice map,
                      struct muster_problem *problem) {
     struct muster_dns_poll_options options;
-    struct service s = {.domain = muster_slice("cluster.local", 13)};
+    struct service s = {.domain = DOMAIN_DEFAULT};
     struct muster_arg_binaries servers = {.count = 0};
     muster_dns_poll_defaults(&options);
     options.records = MUSTER_DNS_RECORDS_SRV;
     struct muster_arg args[] = {
-        {.name = "query",
-         .type = MUSTER_ARG_BINARY,
-         .target = &s.query,
-         .max = MUSTER_DNS_QUERY_MAX},
+        {.name = "query", .type = MUSTER_ARG_TEXT, .target = s.query, .max = MUSTER_DNS_QUERY_MAX},
         {.name = "node_basename",
-         .type = MUSTER_ARG_BINARY,
-         .target = &s.basename,
+         .type = MUSTER_ARG_TEXT,
+         .target = s.basename,
          .max = MUSTER_NODE_NAME_MAX},
         SERVICE_ARGS(&s),
         MUSTER_DNS_POLL_ARGS(&options, &servers),
@@ -101,13 +95,13 @@ static int start_srv(struct muster_topology *topology, struct muster_slice map,
         muster_dns_servers_read(&options.servers, &servers, problem) != 0) {
         return MUSTER_E_INVALID;
     }
-    if (s.query.len == 0 && s.service.len == 0) {
+    if (s.query[0] == '\0' && s.service[0] == '\0') {
         return missing("query (or service, for a headless service in Kubernetes)", problem);
     }
-    if (s.query.len > 0 && s.basename.len == 0) {
+    if (s.query[0] != '\0' && s.basename[0] == '\0') {
         return missing("node_basename", problem);
     }
-    if (s.query.len == 0 && s.application.len == 0) {
+    if (s.query[0] == '\0' && s.application[0] == '\0') {
         return missing("application_name", problem);
     }
     return begin(topology, &options, &s, problem);
@@ -116,7 +110,7 @@ static int start_srv(struct muster_topology *topology, struct muster_slice map,
 static int start_kubernetes_dns(struct muster_topology *topology, struct muster_slice map,
                                 struct muster_problem *problem) {
     struct muster_dns_poll_options options;
-    struct service s = {.domain = muster_slice("cluster.local", 13)};
+    struct service s = {.domain = DOMAIN_DEFAULT};
     struct muster_arg_binaries servers = {.count = 0};
     int records = MUSTER_DNS_RECORDS_FAMILY;
     muster_dns_poll_defaults(&options);
@@ -132,8 +126,8 @@ static int start_kubernetes_dns(struct muster_topology *topology, struct muster_
         muster_dns_servers_read(&options.servers, &servers, problem) != 0) {
         return MUSTER_E_INVALID;
     }
-    if (s.service.len == 0 || s.application.len == 0) {
-        return missing(s.service.len == 0 ? "service" : "application_name", problem);
+    if (s.service[0] == '\0' || s.application[0] == '\0') {
+        return missing(s.service[0] == '\0' ? "service" : "application_name", problem);
     }
     options.records = (enum muster_dns_records)records;
     return begin(topology, &options, &s, problem);

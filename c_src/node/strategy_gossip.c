@@ -408,11 +408,6 @@ static void stop_gossip(struct muster_topology *topology) {
     uv_close((uv_handle_t *)&g->timer, on_timer_closed);
 }
 
-static void write_counter(struct muster_writer *w, const char *name, uint64_t value) {
-    muster_write_atom(w, name);
-    muster_write_integer(w, (int64_t)value);
-}
-
 static void write_counters(const struct muster_topology *topology, struct muster_writer *w) {
     static const char *const verdicts[] = {
 #define X(constant, name) #name,
@@ -423,11 +418,11 @@ static void write_counters(const struct muster_topology *topology, struct muster
 #define X(name) +1
     muster_write_map(w, MUSTER_UNSEAL_VERDICT_COUNT COUNTERS(X));
 #undef X
-#define X(name) write_counter(w, #name, g->counters.name);
+#define X(name) muster_write_pair(w, #name, (int64_t)g->counters.name);
     COUNTERS(X)
 #undef X
     for (unsigned i = 0; i < MUSTER_UNSEAL_VERDICT_COUNT; i++) {
-        write_counter(w, verdicts[i], g->counters.verdicts[i]);
+        muster_write_pair(w, verdicts[i], (int64_t)g->counters.verdicts[i]);
     }
 }
 

@@ -9,12 +9,10 @@
 #include "core/errors.h"
 #include "node/epmd_names.h"
 #include "node/hosts_reading.h"
+#include "node/poller.h"
 #include "node/strategy.h"
 #include "node/topology.h"
 
-#define POLL_DEFAULT_MS 5000
-#define POLL_MIN_MS 100
-#define DAY_MS 86400000
 /* How often it is looked whether this node has a name yet. */
 #define NAME_POLL_MS 100
 /* Hosts asked at the same time: a dead one holds its place for 3 s, and delays no other. */
@@ -169,35 +167,18 @@ static void sync_hosts_file(struct muster_topology *topology) {
     }
 }
 
-static int copy_path(char *to, const char *option, struct muster_slice from,
-                     struct muster_problem *problem) {
-    if (memchr(from.data, 0, from.len) != NULL) {
-        snprintf(problem->text, sizeof problem->text, "option %s: a path holds no zero byte",
-                 option);
-        return MUSTER_E_INVALID;
-    }
-    memcpy(to, from.data, from.len);
-    to[from.len] = '\0';
-    return 0;
-}
-
 static int read_options(struct hosts_file *h, struct muster_slice options,
                         struct muster_problem *problem) {
-    struct muster_slice path = muster_slice("", 0), root_dir = muster_slice("", 0);
-    h->poll_interval_ms = POLL_DEFAULT_MS;
+    h->poll_interval_ms = MUSTER_POLL_INTERVAL_MS;
     struct muster_arg args[] = {
-        {.name = "path", .type = MUSTER_ARG_BINARY, .target = &path, .max = PATH_MAX - 1},
-        {.name = "root_dir", .type = MUSTER_ARG_BINARY, .target = &root_dir, .max = PATH_MAX - 1},
+        {.name = "path", .type = MUSTER_ARG_TEXT, .target = h->path, .max = PATH_MAX - 1},
+        {.name = "root_dir", .type = MUSTER_ARG_TEXT, .target = h->root_dir, .max = PATH_MAX - 1},
         {.name = "poll_interval",
          .type = MUSTER_ARG_INTEGER,
          .target = &h->poll_interval_ms,
-         .min = POLL_MIN_MS,
-         .max = DAY_MS}};
-    int error = muster_args_read(options, args, sizeof args / sizeof args[0], problem);
-    if (error == 0) {
-        error = copy_path(h->path, "path", path, problem);
-    }
-    return error != 0 ? error : copy_path(h->root_dir, "root_dir", root_dir, problem);
+         .min = MUSTER_POLL_INTERVAL_MIN_MS,
+         .max = MUSTER_POLL_INTERVAL_MAX_MS}};
+    return muster_args_read(options, args, MUSTER_COUNT(args), problem);
 }
 
 static int start_hosts_file(struct muster_topology *topology, struct muster_slice options,

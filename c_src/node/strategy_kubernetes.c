@@ -392,14 +392,10 @@ static void stop_kubernetes(struct muster_topology *topology) {
 static void write_counters(const struct muster_topology *topology, struct muster_writer *w) {
     const struct kubernetes *k = muster_topology_state(topology);
     muster_write_map(w, 4);
-    muster_write_atom(w, "requests");
-    muster_write_integer(w, (int64_t)k->requests);
-    muster_write_atom(w, "bytes");
-    muster_write_integer(w, (int64_t)k->bytes);
-    muster_write_atom(w, "items");
-    muster_write_integer(w, (int64_t)k->items);
-    muster_write_atom(w, "unusable_addresses");
-    muster_write_integer(w, (int64_t)k->unusable);
+    muster_write_pair(w, "requests", (int64_t)k->requests);
+    muster_write_pair(w, "bytes", (int64_t)k->bytes);
+    muster_write_pair(w, "items", (int64_t)k->items);
+    muster_write_pair(w, "unusable_addresses", (int64_t)k->unusable);
 }
 
 const struct muster_strategy_type muster_strategy_kubernetes = {.name = "kubernetes",

@@ -4,12 +4,10 @@
 
 #include "core/errors.h"
 #include "node/epmd_names.h"
+#include "node/poller.h"
 #include "node/strategy.h"
 #include "node/topology.h"
 
-#define POLL_DEFAULT_MS 5000
-#define POLL_MIN_MS 100
-#define DAY_MS 86400000
 /* How often it is looked whether this node has a name yet. */
 #define NAME_POLL_MS 100
 
@@ -67,12 +65,12 @@ static void sync_local_epmd(struct muster_topology *topology) {
 
 static int start_local_epmd(struct muster_topology *topology, struct muster_slice options,
                             struct muster_problem *problem) {
-    int64_t poll_interval_ms = POLL_DEFAULT_MS;
+    int64_t poll_interval_ms = MUSTER_POLL_INTERVAL_MS;
     struct muster_arg args[] = {{.name = "poll_interval",
                                  .type = MUSTER_ARG_INTEGER,
                                  .target = &poll_interval_ms,
-                                 .min = POLL_MIN_MS,
-                                 .max = DAY_MS}};
+                                 .min = MUSTER_POLL_INTERVAL_MIN_MS,
+                                 .max = MUSTER_POLL_INTERVAL_MAX_MS}};
     int error = muster_args_read(options, args, 1, problem);
     struct local_epmd *l = error == 0 ? calloc(1, sizeof *l) : NULL;
     if (l == NULL) {

@@ -170,19 +170,18 @@ static void ask(void *state) {
 static int read_options(struct tailscale *t, int64_t *interval_ms, struct muster_slice map,
                         struct muster_problem *problem) {
     static const char *const booleans[] = {"false", "true", NULL};
-    struct muster_slice command = muster_slice("tailscale", 9), basename, tag = {.len = 0};
     struct muster_arg args[] = {
         {.name = "node_basename",
-         .type = MUSTER_ARG_BINARY,
-         .target = &basename,
+         .type = MUSTER_ARG_TEXT,
+         .target = t->basename,
          .required = 1,
          .max = MUSTER_NODE_NAME_MAX},
-        {.name = "tag_filter", .type = MUSTER_ARG_BINARY, .target = &tag, .max = TAG_MAX},
+        {.name = "tag_filter", .type = MUSTER_ARG_TEXT, .target = t->tag, .max = TAG_MAX},
         {.name = "use_dns_names",
          .type = MUSTER_ARG_CHOICE,
          .target = &t->use_dns_names,
          .choices = booleans},
-        {.name = "command", .type = MUSTER_ARG_BINARY, .target = &command, .max = COMMAND_MAX},
+        {.name = "command", .type = MUSTER_ARG_TEXT, .target = t->command, .max = COMMAND_MAX},
         {.name = "timeout",
          .type = MUSTER_ARG_INTEGER,
          .target = &t->timeout_ms,
@@ -193,10 +192,6 @@ static int read_options(struct tailscale *t, int64_t *interval_ms, struct muster
     if (muster_args_read(map, args, MUSTER_COUNT(args), problem) != 0) {
         return MUSTER_E_INVALID;
     }
-    snprintf(t->command, sizeof t->command, "%.*s", (int)command.len, (const char *)command.data);
-    snprintf(t->basename, sizeof t->basename, "%.*s", (int)basename.len,
-             (const char *)basename.data);
-    snprintf(t->tag, sizeof t->tag, "%.*s", (int)tag.len, (const char *)tag.data);
     return muster_args_check_basename("node_basename", t->basename, problem);
 }
 
@@ -208,6 +203,7 @@ static int start_tailscale(struct muster_topology *topology, struct muster_slice
         snprintf(problem->text, sizeof problem->text, "out of memory");
         return MUSTER_E_NOMEM;
     }
+    snprintf(t->command, sizeof t->command, "tailscale");
     t->timeout_ms = TIMEOUT_MS;
     int error = read_options(t, &interval_ms, map, problem);
     if (error != 0) {
@@ -236,14 +232,10 @@ static void stop_tailscale(struct muster_topology *topology) {
 static void write_counters(const struct muster_topology *topology, struct muster_writer *w) {
     const struct tailscale *t = muster_topology_state(topology);
     muster_write_map(w, 4);
-    muster_write_atom(w, "peers");
-    muster_write_integer(w, t->peers);
-    muster_write_atom(w, "online");
-    muster_write_integer(w, t->online);
-    muster_write_atom(w, "tagged");
-    muster_write_integer(w, t->tagged);
-    muster_write_atom(w, "unnamed");
-    muster_write_integer(w, t->unnamed);
+    muster_write_pair(w, "peers", t->peers);
+    muster_write_pair(w, "online", t->online);
+    muster_write_pair(w, "tagged", t->tagged);
+    muster_write_pair(w, "unnamed", t->unnamed);
 }
 
 const struct muster_strategy_type muster_strategy_tailscale = {.name = "tailscale",

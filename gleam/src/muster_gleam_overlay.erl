@@ -36,7 +36,8 @@ remove_annotation(Name, Id) ->
     write(Name, fun(Server) -> muster_overlay:remove_annotation(Server, Id) end).
 
 await_sync(Name, Ms) ->
-    case away(Name, fun(Server) -> muster_overlay:await_sync(Server, max(0, Ms)) end, not_running) of
+    Limit = min(max(0, Ms), 16#FFFFFFFF),
+    case away(Name, fun(Server) -> muster_overlay:await_sync(Server, Limit) end, not_running) of
         ok -> {ok, nil};
         {error, {timeout, Peers}} -> {error, {not_in_sync, [peer(Peer) || Peer <- Peers]}};
         not_running -> {error, not_running}

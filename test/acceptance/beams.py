@@ -1,20 +1,18 @@
 """Real BEAM nodes with muster in them, each on a host (a network namespace) of its own, for the acceptance
 runs and the fail-over bench. Everything made is taken away by close()."""
 import contextlib
-import ctypes
 import os
 import signal
-import socket
-import struct
 import subprocess
-import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "test", "election"))
-from rig import Atom, Network, can_make_namespaces, etf, wait_for  # noqa: E402
+from rig import ROOT
+from rig.etf import Atom
+from rig.framed import Framed
+from rig.hosts import Network
+from rig.waiting import wait_for
+from rig.wires import Wires
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EBIN = os.path.join(ROOT, "build", "acceptance")
@@ -36,73 +34,46 @@ def elixir_libs():
     return elixir.stdout.strip()
 
 
-class Beam:
+class Beam(Framed):
     """A BEAM and its C node. `events` are (moment, term), in seconds of time.monotonic()."""
 
     def __init__(self, host, alive, libs, flags=()):
+        super().__init__()
         self.host, self.alive, self.libs, self.flags = host, alive, libs, list(flags)
         self.node = f"{alive}@{host.ip}"
-        self.changed = threading.Condition()
-        self.writing = threading.Lock()
-        self.events, self.replies, self.calls, self.starts = [], {}, 0, 0
         self.process = None
 
     # Life
 
     def start(self):
         """Returns at once; `boot` waits."""
-        theirs_in, self.to = os.pipe()
-        self.of, theirs_out = os.pipe()
-        self.starts += 1
-        self.ended = False
-        log = open(os.path.join(self.host.dir, f"{self.alive}.log"), "ab")
+        theirs_in, to = os.pipe()
+        of, theirs_out = os.pipe()
         command = ["erl", "-noinput", "-name", self.node, "-setcookie", "acceptance", "-start_epmd", "false",
                    *FLAGS, *self.flags, "-pa", MUSTER, EBIN, "-run", "acceptance_node", "main",
                    str(theirs_in), str(theirs_out)]
         env = dict(os.environ, HOME=self.host.dir, ERL_LIBS=self.libs, ERL_CRASH_DUMP_SECONDS="0",
                    ERL_EPMD_PORT=str(self.host.epmd_port))
-        self.process = subprocess.Popen(self.host.prefix + command, env=env, cwd=self.host.dir, stdin=subprocess.DEVNULL,
-                                        stdout=log, stderr=log, pass_fds=(theirs_in, theirs_out))
-        self.host.processes.append(self.process)
+        with open(self.log_path, "ab") as log:
+            self.process = self.host.popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                           pass_fds=(theirs_in, theirs_out))
         for fd in (theirs_in, theirs_out):
             os.close(fd)
-        log.close()
-        threading.Thread(target=self._read, args=(self.of,), daemon=True).start()
-        self.to_file = os.fdopen(self.to, "wb", buffering=0)
+        self.attach(os.fdopen(to, "wb"), os.fdopen(of, "rb"))
 
-    def _read(self, fd):
-        with os.fdopen(fd, "rb") as out:
-            while len(header := out.read(4)) == 4:
-                term = etf.decode(out.read(struct.unpack(">I", header)[0]))
-                with self.changed:
-                    if term[0] == "event":
-                        self.events.append((term[1] / 1e9, term[2]))
-                    else:
-                        self.replies[term[1]] = term[2]
-                    self.changed.notify_all()
-        with self.changed:
-            self.ended = True
-            self.changed.notify_all()
+    @property
+    def log_path(self):
+        return os.path.join(self.host.dir, f"{self.alive}.log")
 
-    def wait(self, condition, seconds):
-        with self.changed:
-            self.changed.wait_for(lambda: condition() or self.ended, seconds)
-            return condition()
+    def event_of(self, term):
+        return term[1] / 1e9, term[2]
 
-    def send(self, module, function, *args):
-        with self.changed:
-            self.calls += 1
-            number = self.calls
-        term = (Atom("call"), number, Atom(module), Atom(function), list(args))
-        frame = etf.encode(term)
-        with self.writing, contextlib.suppress(OSError, ValueError):
-            self.to_file.write(struct.pack(">I", len(frame)) + frame)
-        return number
+    def send_call(self, module, function, *args):
+        return self.request(Atom(module), Atom(function), list(args))
 
     def call(self, module, function, *args, seconds=15):
-        number = self.send(module, function, *args)
-        assert self.wait(lambda: number in self.replies, seconds), f"{self.node}: no reply to {function}"
-        kind, result = self.replies.pop(number)
+        number = self.send_call(module, function, *args)
+        kind, result = self.reply(number, f"{function} of {self.node}", seconds)
         assert kind == "ok", f"{self.node}: {module}:{function}: {kind} {result}"
         return result
 
@@ -114,7 +85,7 @@ class Beam:
 
     def log(self):
         """What the BEAM and, over it, the C node have logged."""
-        with open(os.path.join(self.host.dir, f"{self.alive}.log"), encoding="utf-8", errors="replace") as f:
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
             return "".join(f"\n       {self.alive} logs: {line.rstrip()}" for line in f if line.strip())
 
     def state(self):
@@ -124,7 +95,7 @@ class Beam:
 
     def c_node(self):
         """The operating system's number of its C node."""
-        return self.call("muster", "info")[1][Atom("os_pid")]
+        return self.call("muster", "info")[1]["os_pid"]
 
     # Faults: each returns the moment just before it
 
@@ -141,7 +112,7 @@ class Beam:
         with self.changed:
             self.changed.wait_for(lambda: self.ended, 10)
         with contextlib.suppress(OSError):
-            self.to_file.close()
+            self.into.close()
 
     def signal(self, number):
         moment = time.monotonic()
@@ -150,72 +121,10 @@ class Beam:
 
     # What it was told
 
-    def mark(self):
-        with self.changed:
-            return len(self.events)
-
     def told(self, what, since=0):
         """The events (moment, who, token) of a kind, "leader" or "commander"."""
         with self.changed:
             return [(at, e) for at, e in self.events[since:] if isinstance(e, tuple) and e[0] == what]
-
-
-class Wires:
-    """The hosts' ends of a Network's cables, pulled and plugged by netlink: in microseconds, with an
-    answer when it is done."""
-
-    RTM_NEWLINK, ACK, UP, IFLA_MASTER = 16, 5, 1, 10
-
-    def __init__(self, network):
-        self.network = network
-        self.socket = self._socket_in(network.name)
-        self.index = {}
-        for name in [h.cable for h in network.hosts] + ["bridge0", "bridge1", "bridge2"]:
-            self.index[name] = self._index_of(name)
-
-    def _socket_in(self, namespace):
-        made = []
-
-        def make():
-            with open(f"/var/run/netns/{namespace}", "rb") as f:
-                if ctypes.CDLL(None, use_errno=True).setns(f.fileno(), 0x40000000) != 0:
-                    raise OSError(ctypes.get_errno(), "setns")
-            made.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
-
-        thread = threading.Thread(target=make)  # only this thread enters the namespace
-        thread.start()
-        thread.join()
-        made[0].bind((0, 0))
-        return made[0]
-
-    def _index_of(self, name):
-        text = subprocess.run(["ip", "-n", self.network.name, "-o", "link", "show", name], check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-        return int(text.split(":")[0]) if text else None
-
-    def _change(self, cable, flags, change, attributes=b""):
-        body = struct.pack("BBHiII", 0, 0, 0, self.index[cable], flags, change) + attributes
-        header = struct.pack("IHHII", 16 + len(body), self.RTM_NEWLINK, self.ACK, 0, 0)
-        before = time.monotonic()
-        self.socket.send(header + body)
-        answer = self.socket.recv(4096)
-        assert struct.unpack_from("i", answer, 16)[0] == 0, f"netlink: {answer!r}"
-        return before, time.monotonic()
-
-    def down(self, host):
-        """(before, after) the moment at which the host's cable was pulled."""
-        return self._change(host.cable, 0, self.UP)
-
-    def up(self, host):
-        return self._change(host.cable, self.UP, self.UP)
-
-    def move(self, hosts, bridge):
-        """To another bridge, one after the other; (before, after) the last one was moved."""
-        attribute = struct.pack("HHI", 8, self.IFLA_MASTER, self.index[bridge])
-        return [self._change(host.cable, 0, 0, attribute) for host in hosts][-1]
-
-    def close(self):
-        self.socket.close()
 
 
 class Cluster:
@@ -229,14 +138,14 @@ class Cluster:
         for host in self.network.hosts:
             host.epmd()
         self.beams = [Beam(h, f"n{i + 1}", self.libs, flags) for i, h in enumerate(self.network.hosts)]
-        self.options = {Atom("ask"): ask}
+        self.options = {"ask": ask}
         self.baseline = baseline
         if baseline:
-            self.options[Atom("baseline")] = count - 1
+            self.options["baseline"] = count - 1
         elif group:
-            self.options[Atom("voters")] = [Atom(b.node) for b in self.beams]
+            self.options["voters"] = [Atom(b.node) for b in self.beams]
         if topology is not None:
-            self.options[Atom("topology")] = {Atom(k): v for k, v in topology.items()}
+            self.options["topology"] = topology
         self.pids = {}
         if start:
             self.start(self.beams)
@@ -301,7 +210,3 @@ def learnt(survivors, marks, other_than, seconds, what="leader"):
         seen = slow.mark()
         slow.wait(lambda: len(slow.events) > seen, 0.05)
     return None
-
-
-__all__ = ["EBIN", "Atom", "Beam", "Cluster", "Network", "can_make_namespaces", "compile_nodes", "learnt",
-           "told_since", "wait_for"]

@@ -2,8 +2,10 @@
 import random
 import time
 
-from beams import Atom, Cluster, told_since, wait_for
+from beams import Cluster, told_since
 from partition import bad_link
+from rig.etf import Atom
+from rig.waiting import wait_for
 
 SENIOR_MS = 1000
 SMALL = ["+S", "1", "+SDcpu", "1", "+SDio", "1", "+A", "1", "-mode", "interactive"]

@@ -4,7 +4,8 @@ import random
 import signal
 import time
 
-from beams import Atom, learnt, told_since
+from beams import learnt, told_since
+from rig.etf import Atom
 
 HEARTBEAT = 0.050
 RETRANSMITTED_S = 1.2
@@ -44,7 +45,7 @@ def plug_in(cluster, victim):
 def call(leader, module, function, *args):
     """Calls, and gives the moment at which the call began."""
     since = leader.mark()
-    leader.send("acceptance_node", "timed", Atom(module), Atom(function), list(args))
+    leader.send_call("acceptance_node", "timed", Atom(module), Atom(function), list(args))
     assert leader.wait(lambda: any(e == "called" for _, e in leader.events[since:]), 10), "no call"
     return next(at for at, e in leader.events[since:] if e == "called")
 

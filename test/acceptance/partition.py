@@ -1,10 +1,10 @@
 """Partitions of a cluster with a leader group and a topology: who leads, how soon the cut off leader stops, how
 soon all say the same again."""
 import random
-import subprocess
 import time
 
-from beams import learnt, told_since, wait_for
+from beams import learnt, told_since
+from rig.waiting import wait_for
 
 QUORUM = 3
 
@@ -116,26 +116,6 @@ def one_one_three(leader, others):
     return [leader], [random.choice(others)]
 
 
-def rules(beam, text):
-    subprocess.run(["ip", "netns", "exec", beam.host.name, "nft", text], check=True, stderr=subprocess.DEVNULL)
-
-
-def drop_from(beam, sources):
-    """What comes from these hosts is lost on its way to the beam's."""
-    rules(beam, "add table ip muster; add chain ip muster in { type filter hook input priority 0; }; " +
-          "; ".join(f"add rule ip muster in ip saddr {s.host.ip} drop" for s in sources))
-
-
-def lose_from(beam, sources, percent):
-    rules(beam, "add table ip muster; add chain ip muster in { type filter hook input priority 0; }; " + "; ".join(
-        f"add rule ip muster in ip saddr {s.host.ip} numgen random mod 100 < {percent} drop" for s in sources))
-
-
-def drop_none(beams):
-    for beam in beams:
-        rules(beam, "delete table ip muster")
-
-
 def one_way(cluster, deaf):
     """The leader is not heard by the others, or (`deaf`) does not hear them. What was measured."""
     leader = cluster.settled()
@@ -144,16 +124,17 @@ def one_way(cluster, deaf):
     marks = {b: b.mark() for b in cluster.beams}
     began = time.monotonic()
     if deaf:
-        drop_from(leader, others)
+        leader.host.lose_from([b.host for b in others])
     else:
         for other in others:
-            drop_from(other, [leader])
+            other.host.lose_from([leader.host])
     after = time.monotonic()
     found = {"cut_ms": (after - began) * 1000, "down": stepped_down(leader, marks[leader], after)}
     new = learnt(others, marks, leader.node, 10)
     found["new"] = new and (new - began) * 1000
     time.sleep(random.uniform(0.3, 1.5))
-    drop_none([leader] if deaf else others)
+    for beam in [leader] if deaf else others:
+        beam.host.lose_none()
     found["same"] = await_same(cluster, time.monotonic())
     return found
 
@@ -171,9 +152,12 @@ def flap(cluster, flapper, times):
 
 
 def bad_link(cluster, beam, percent):
-    """Both ways; `drop_none` of all makes it good again."""
-    for other in cluster.beams:
-        lose_from(other, [beam] if other is not beam else [b for b in cluster.beams if b is not beam], percent)
+    """Both ways, for good."""
+    some = f"numgen random mod 100 < {percent}"
+    others = [b for b in cluster.beams if b is not beam]
+    beam.host.lose_from([b.host for b in others], some)
+    for other in others:
+        other.host.lose_from([beam.host], some)
 
 
 def cut_pair(cluster):

@@ -8,11 +8,13 @@ import sys
 import time
 import traceback
 
-import command
-import failover
-import partition
-from beams import EBIN, Cluster, can_make_namespaces, compile_nodes, told_since
-from checks import check, conclude, percentile, skip
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import command  # noqa: E402
+import failover  # noqa: E402
+import partition  # noqa: E402
+from beams import EBIN, Cluster, compile_nodes, told_since  # noqa: E402
+from rig.checks import check, conclude, percentile, skip  # noqa: E402
+from rig.netns import can_make_namespaces  # noqa: E402
 
 STEP_DOWN_MS = 150 + 25
 SAME_MS = 1000

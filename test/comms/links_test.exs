@@ -254,9 +254,12 @@ defmodule Muster.Comms.LinksTest do
     :ok = comms(a, :send_msg, [b.node, 2])
     eventually(fn -> received(b) == [2] end)
 
-    # Whatever else comes there is nobody's business.
+    # Whatever else comes there is nobody's business, nor does anybody die by it.
+    subscriber = call(b, Process, :whereis, [:received])
+
     for odd <- [
           :odd,
+          {:DOWN, make_ref(), :process, subscriber, :killed},
           {:swarm_msg},
           {:swarm_msg, 1, 2},
           {:DOWN, 1, :process, 3, 4},

@@ -1,34 +1,24 @@
-"""What the tests of the discovery backends share: counting, waiting, a BEAM to be found."""
+"""What the tests of the discovery backends share: a BEAM to be found, and the C node that is to find it."""
 
 import os
 import shutil
 import socket
 import subprocess
 
-from checks import check
-from cnode import Cnode
-from waiting import wait_for
+from discovery_node import DiscoveryNode
+from rig.checks import check
+from rig.proc import free_port
+from rig.waiting import wait_for
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-NODE = os.environ.get("MUSTER_NODE", os.path.join(ROOT, "priv/muster_node"))
-SLOW = "MUSTER_SANITIZED" in os.environ  # times and sizes are not judged
 BEAM = "x@127.0.0.1"
 COOKIE = "backends"
 DNSMASQ = shutil.which("dnsmasq", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
 
 
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def expect_failure(node, key, name, since, *words):
-    text = node.failure(key, since, 10) or "no failure within 10 s"
+    failure = node.saw_failure(10, since, key)
+    text = failure.what[2].decode() if failure else "no failure within 10 s"
     check(name, all(word in text for word in words), text)
-
-
-# --- A BEAM to be found, and the C node under test ---
 
 
 class Cluster:
@@ -40,8 +30,8 @@ class Cluster:
         wait_for(self.epmd_answers, 5)
         self.env = dict(os.environ, ERL_EPMD_PORT=str(self.epmd_port))
         self.beam = self.start_beam()
-        self.node = Cnode(NODE, {"name": "test-muster@127.0.0.1", "cookie": COOKIE,
-                                 "epmd_port": self.epmd_port, "listen_ip": "127.0.0.1"})
+        self.node = DiscoveryNode({"name": "test-muster@127.0.0.1", "cookie": COOKIE,
+                                   "epmd_port": self.epmd_port, "listen_ip": "127.0.0.1"})
 
     def epmd_answers(self):
         with socket.socket() as s:
@@ -58,7 +48,7 @@ class Cluster:
         return beam
 
     def close(self):
-        code = self.node.close()
+        _, code = self.node.end_of_file()
         for process in reversed(self.processes):
             process.kill()
             process.wait()
@@ -66,4 +56,4 @@ class Cluster:
 
 
 def found(node, key, since=0, seconds=15):
-    return node.event(key, lambda e: e == ("found", BEAM.encode()), since, seconds) is not None
+    return node.saw_node("found", BEAM, seconds, since, key)

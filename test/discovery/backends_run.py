@@ -5,7 +5,6 @@ Drives priv/muster_node over its control port; needs dnsmasq, openssl, erl and e
 each check; the last line counts.
 """
 
-import glob
 import os
 import shutil
 import socket
@@ -14,15 +13,16 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from backends_rig import DNSMASQ, NODE, Cluster, found  # noqa: E402
-from checks import check, conclude, skip  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from backends_rig import DNSMASQ, Cluster, found  # noqa: E402
+from discovery_node import DiscoveryNode  # noqa: E402
 from dns_backend import DnsServer  # noqa: E402
 from dns_checks import dns_fault_checks, dnsmasq_checks, six_checks  # noqa: E402
-from cnode import Cnode  # noqa: E402
 from kubernetes_checks import kubernetes_checks  # noqa: E402
+from rig.checks import check, conclude, skip  # noqa: E402
+from rig.proc import descriptors  # noqa: E402
+from rig.waiting import wait_for  # noqa: E402
 from tailscale_checks import tailscale_checks  # noqa: E402
-from waiting import wait_for  # noqa: E402
 
 
 def heal_checks(cluster):
@@ -33,7 +33,7 @@ def heal_checks(cluster):
                                "node_basename": "x", "poll_interval": 200, "timeout": 300})
     check("heal: found", found(node, "heal"))
     dns.names["heal.test"] = "silent"
-    node.failure("heal")
+    node.saw_failure(key="heal")
     mark = node.mark()
     cluster.beam.kill()
     cluster.beam.wait()
@@ -51,7 +51,7 @@ def leaving_checks(directory):
     with open(f"{directory}/hangs", "w") as f:
         f.write(f"#!/bin/sh\necho $$ > {directory}/hanging\nsleep 4764\n")
     os.chmod(f.name, 0o755)
-    node = Cnode(NODE)
+    node = DiscoveryNode()
     here = {"nameservers": f"127.0.0.1:{dns.port}", "timeout": 30000}
     node.start("a", "dns", dict(here, query="silent.test", node_basename="x"))
     node.start("b", "dns_srv", dict(here, query="silent.test", node_basename="x"))
@@ -62,18 +62,13 @@ def leaving_checks(directory):
     wait_for(lambda: os.path.exists(f"{directory}/hanging") and dns.times("silent.test"))
     node.start("a", "dns", dict(here, query="silent.test", node_basename="y"))
     check("a topology is replaced while it asks", node.status("a")["syncs"] == 0)
-    began = time.monotonic()
-    code = node.close()
-    check("all backends hang, and the C node leaves in order at once",
-          code == 0 and time.monotonic() - began < 1, f"exit code {code}")
+    took, code = node.end_of_file()
+    check("all backends hang, and the C node leaves in order at once", code == 0 and took < 1,
+          f"exit code {code}")
     left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     check("and takes the command that hangs along", "sleep 4764" not in left)
     dns.close()
     api.close()
-
-
-def descriptors(pid):
-    return len(glob.glob(f"/proc/{pid}/fd/*"))
 
 
 def main():

@@ -6,7 +6,6 @@ hang, break off or lie. The C node must stay alive, answer at once and keep noth
 
 MUSTER_NODE names another C node (one with sanitizers), SEED the random order.
 """
-import glob
 import os
 import random
 import shutil
@@ -15,12 +14,14 @@ import tempfile
 import threading
 import time
 
-from backends_rig import Cluster
-from checks import check, conclude
-from dns_backend import DnsServer
-from kubernetes_backend import ApiServer, endpoints, make_ca, make_server_cert
-from tailscale_checks import machine, tailscale_status
-from waiting import wait_for
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from backends_rig import Cluster  # noqa: E402
+from dns_backend import DnsServer  # noqa: E402
+from kubernetes_backend import ApiServer, endpoints, make_ca, make_server_cert  # noqa: E402
+from rig.checks import check, conclude  # noqa: E402
+from rig.proc import children, descriptors  # noqa: E402
+from rig.waiting import wait_for  # noqa: E402
+from tailscale_checks import machine, tailscale_status  # noqa: E402
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
@@ -124,15 +125,6 @@ def churn(node, backends, dice):
     return worst
 
 
-def descriptors(pid):
-    return len(glob.glob(f"/proc/{pid}/fd/*"))
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return f.read().split()
-
-
 def main():
     print(f"{ROUNDS} rounds, SEED={SEED}", flush=True)
     directory = tempfile.mkdtemp(prefix="muster-churn-")
@@ -144,7 +136,7 @@ def main():
         worst = churn(node, backends, dice)
         check("every request is answered at once", worst < 1, f"{worst * 1000:.0f} ms at worst")
         node.start("k0", "static", {"nodes": ["x@127.0.0.1"]})
-        check("what is found is still proven", node.event("k0", lambda e: e[0] == "found") is not None)
+        check("what is found is still proven", node.saw(lambda e: e[0] == "found", key="k0"))
         for key in KEYS:
             node.stop(key)
         check("no child is left", wait_for(lambda: not children(node.pid), 5))

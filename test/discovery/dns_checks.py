@@ -2,12 +2,13 @@
 
 import time
 
-from backends_rig import BEAM, COOKIE, NODE, expect_failure, found
-from checks import check
+from backends_rig import BEAM, COOKIE, expect_failure, found
+from discovery_node import DiscoveryNode
 from dns_backend import NXDOMAIN, REFUSED, SERVFAIL, DnsServer
 from dnsmasq_backend import Dnsmasq
-from cnode import Atom, Cnode
-from waiting import wait_for
+from rig.checks import check
+from rig.etf import Atom
+from rig.waiting import wait_for
 
 
 def dnsmasq_checks(cluster, directory):
@@ -47,15 +48,15 @@ def dnsmasq_checks(cluster, directory):
         dns.write("127.0.0.1 app.test", "127.0.0.7 app.test")
         check("dns: a record that comes is listed",
               wait_for(lambda: "x@127.0.0.7" in node.listed("a")))
-        lost = node.event("a", lambda e: e[0] == "lost" and e[1] == b"x@127.0.0.9", mark)
-        check("dns: a record that goes is lost, as it is not connected", lost is not None)
+        check("dns: a record that goes is lost, as it is not connected",
+              node.saw_node("lost", "x@127.0.0.9", 10, mark, "a"))
         mark = node.mark()
         dns.write("127.0.0.7 app.test")
         wait_for(lambda: BEAM not in node.listed("a"))
         connected = {n["node"]: n["state"] for n in node.status("a")["nodes"]}
         check("dns: a connected node whose record goes stays connected and known",
               connected.get(BEAM.encode()) == "connected" and
-              not node.event("a", lambda e: e[0] == "lost" and e[1] == BEAM.encode(), mark, 0.5),
+              not node.saw_node("lost", BEAM, 0.5, mark, "a"),
               connected)
 
         mark = node.mark()
@@ -76,7 +77,7 @@ def dnsmasq_checks(cluster, directory):
         mark = node.mark()
         dns.start(*srv)
         check("dns: the name server returns, and all is well by itself",
-              node.event("a", lambda e: e[:2] == ("sync", "ok"), mark) is not None and
+              node.saw_sync(10, mark, "a") and
               node.status("a")["last_error"] == b"")
     finally:
         dns.stop()
@@ -91,16 +92,16 @@ def six_checks(cluster, directory):
     dns.start()
     beam = cluster.spawn(["erl", "-noinput", "-proto_dist", "inet6_tcp", "-name", "y@::1",
                           "-setcookie", COOKIE, "+S", "1"], env=cluster.env)
-    node = Cnode(NODE, {"name": "six-muster@::1", "cookie": COOKIE, "family": Atom("inet6"),
-                        "epmd_port": cluster.epmd_port, "listen_ip": "::1"})
+    node = DiscoveryNode({"name": "six-muster@::1", "cookie": COOKIE, "family": Atom("inet6"),
+                          "epmd_port": cluster.epmd_port, "listen_ip": "::1"})
     try:
         node.start("six", "dns", {"nameservers": f"127.0.0.1:{dns.port}", "query": "app.test",
                                   "node_basename": "y", "poll_interval": 200})
         check("dns: over IPv6 the BEAM behind an AAAA record is found and proven",
-              node.event("six", lambda e: e == ("found", b"y@::1"), 0, 15) is not None and
+              node.saw_node("found", "y@::1", 15, 0, "six") and
               node.listed("six") == {"y@::1"}, node.status("six")["nodes"])
     finally:
-        node.close()
+        node.leave()
         dns.stop()
         beam.kill()
         beam.wait()
@@ -161,8 +162,7 @@ def dns_fault_checks(cluster):
     dns.names["none.test"] = []
     mark = start("none", "none.test")
     check("dns: a name without such records is a complete, empty answer",
-          node.event("none", lambda e: e[:2] == ("sync", "ok") and e[2]["listed"] == 0, mark)
-          is not None)
+          node.saw(lambda e: e[:2] == ("sync", "ok") and e[2]["listed"] == 0, 10, mark, "none"))
     node.stop("none")
 
     dns.names["long.test"], dns.names["short.test"] = [("A", 3, "10.0.0.4")], \
@@ -189,7 +189,7 @@ def dns_fault_checks(cluster):
     mark = node.mark()
     node.stop("stop")
     check("dns: stopped while it asks, no report follows",
-          node.event("stop", lambda e: True, mark, 0.5) is None)
+          not node.saw(lambda e: True, 0.5, mark, "stop"))
     for options, word in (({"query": "a.b"}, "node_basename"), ({"node_basename": "x"}, "query"),
                           (dict(here, query="a", nameservers="ns.test"), "nameservers"),
                           (dict(here, query=[]), "query"),

@@ -5,7 +5,8 @@ import signal
 import socket
 import subprocess
 
-from backends_rig import DNSMASQ, free_port
+from backends_rig import DNSMASQ
+from rig.proc import free_port
 
 
 class Dnsmasq:

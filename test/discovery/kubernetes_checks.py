@@ -1,15 +1,20 @@
 """Discovery by the Kubernetes API, against a stand-in server with an authority of its own."""
 
+import functools
 import json
 import os
 import shutil
+import subprocess
 import time
 
 import kubernetes_backend as k8s
-from backends_rig import BEAM, NODE, SLOW, expect_failure, found, free_port
-from checks import check
-from cnode import Atom, Cnode
-from waiting import wait_for
+from backends_rig import BEAM, expect_failure, found
+from discovery_node import DiscoveryNode
+from rig import SANITIZED
+from rig.checks import check
+from rig.etf import Atom
+from rig.proc import free_port, resident_kb, threads
+from rig.waiting import wait_for
 
 
 def kubernetes_checks(cluster, directory):
@@ -81,7 +86,7 @@ def kubernetes_checks(cluster, directory):
             mark = node.mark()
             node.sync("k")
             check(f"kubernetes: after {mode} it returns",
-                  node.event("k", lambda e: e[:2] == ("sync", "ok"), mark) is not None)
+                  node.saw_sync(10, mark, "k"))
 
         node.start("slow", "kubernetes", dict(options, timeout=500))
         wait_for(lambda: node.listed("slow"))
@@ -96,11 +101,11 @@ def kubernetes_checks(cluster, directory):
         mark = node.mark()
         node.sync("k")
         check("kubernetes: the token is replaced, and read anew",
-              node.event("k", lambda e: e[:2] == ("sync", "ok"), mark) is not None)
+              node.saw_sync(10, mark, "k"))
 
         api.mode, mark = "close", node.mark()  # so that a new connection is needed
         api.use_cert(other_cert)
-        node.failure("k", mark)
+        node.saw_failure(10, mark, "k")
         api.mode = "ok"
         mark = node.mark()
         node.sync("k")
@@ -111,13 +116,13 @@ def kubernetes_checks(cluster, directory):
         mark = node.mark()
         node.sync("k")
         check("kubernetes: the authority is replaced, and read anew",
-              node.event("k", lambda e: e[:2] == ("sync", "ok"), mark) is not None)
+              node.saw_sync(10, mark, "k"))
         api.use_cert(cert)
         mark = node.mark()
         shutil.copy(ca[1], f"{account}/ca.crt")
         node.sync("k")
         check("kubernetes: connections under the old authority are given up",
-              node.event("k", lambda e: e[:2] == ("sync", "ok"), mark) is not None)
+              node.saw_sync(10, mark, "k"))
         put("ca.crt", "no certificate")
         mark = node.mark()
         node.sync("k")
@@ -141,14 +146,15 @@ def kubernetes_checks(cluster, directory):
                                                 kubernetes_master=f"127.0.0.1:{free_port()}"))
         expect_failure(node, "nobody", "kubernetes: nobody there", mark, "no connection")
         node.stop("nobody")
-        inside = Cnode(NODE, env=dict(os.environ, KUBERNETES_SERVICE_HOST="127.0.0.1",
-                                      KUBERNETES_SERVICE_PORT=str(api.port)))
+        of_a_pod = dict(os.environ, KUBERNETES_SERVICE_HOST="127.0.0.1",
+                        KUBERNETES_SERVICE_PORT=str(api.port))
+        inside = DiscoveryNode(popen=functools.partial(subprocess.Popen, env=of_a_pod))
         inside.start("env", "kubernetes", {k: v for k, v in options.items()
                                            if k != "kubernetes_master"})
         check("kubernetes: the environment of a pod says where the API server is",
               wait_for(lambda: inside.listed("env") == {BEAM, "x@10.1.2.3"}),
               inside.status("env")["last_error"])
-        inside.close()
+        inside.leave()
         bare = f"{directory}/bare"
         os.mkdir(bare)
         mark = node.mark()
@@ -183,15 +189,6 @@ def kubernetes_checks(cluster, directory):
         api.close()
 
 
-def threads(pid):
-    return len(os.listdir(f"/proc/{pid}/task"))
-
-
-def rss_kb(pid):
-    with open(f"/proc/{pid}/status") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
-
-
 def busy(pid):
     """Seconds of processor time that the C node's one thread has used."""
     with open(f"/proc/{pid}/schedstat") as f:
@@ -205,7 +202,7 @@ def worst_answer(node, key):
     """
     worst = worst_busy = 0
     deadline = time.monotonic() + 40
-    while not node.event(key, lambda e: e[0] == "sync", 0, 0) and time.monotonic() < deadline:
+    while not node.saw(lambda e: e[0] == "sync", 0, 0, key) and time.monotonic() < deadline:
         asked, used = time.monotonic(), busy(node.pid)
         node.call("node", "info", {})
         took, used = time.monotonic() - asked, busy(node.pid) - used
@@ -220,27 +217,27 @@ def five_thousand(api, options, base):
     size, api.mode = len(api.answers[base + "pods"]), "chunked"
     waits = []
     for attempt in range(3):
-        node = Cnode(NODE)
-        before = rss_kb(node.pid)
+        node = DiscoveryNode()
+        before = resident_kb(node.pid)
         node.start("huge", "kubernetes", dict(options, kubernetes_ip_lookup_mode=Atom("pods"),
                                               timeout=30000, polling_interval=60000))
         waits.append(worst_answer(node, "huge"))
         if waits[-1][1] < 0.02 or attempt == 2:
             break
-        node.close()
+        node.leave()
     status = node.status("huge")
-    check("a C node that asks no API server is small", before <= 6144 or SLOW, f"{before} KB")
+    check("a C node that asks no API server is small", before <= 6144 or SANITIZED, f"{before} KB")
     check("kubernetes: 5,000 pods, chunked", len(status["nodes"]) == 5000,
           f"{size >> 20} MB in {status['last_duration_us'] / 1e6:.2f} s, "
-          f"memory {before} -> {rss_kb(node.pid)} KB")
-    check("kubernetes: no thread was started", SLOW or threads(node.pid) == 1, threads(node.pid))
-    check("kubernetes: the loop is not blocked by them", min(w[1] for w in waits) < 0.02 or SLOW,
+          f"memory {before} -> {resident_kb(node.pid)} KB")
+    check("kubernetes: no thread was started", SANITIZED or threads(node.pid) == 1, threads(node.pid))
+    check("kubernetes: the loop is not blocked by them", min(w[1] for w in waits) < 0.02 or SANITIZED,
           "longest wait for an answer meanwhile: " +
           ", ".join(f"{w * 1e3:.1f} ms ({used * 1e3:.1f} ms of its own)" for w, used in waits))
     mark, api.mode = node.mark(), "ok"
     api.answers[base + "pods"] = k8s.pods([])
     node.sync("huge")
     check("kubernetes: a complete empty answer lets go what is not connected",
-          node.event("huge", lambda e: e[:2] == ("sync", "ok"), mark) is not None and
+          node.saw_sync(10, mark, "huge") and
           node.status("huge")["nodes"] == [])
-    node.close()
+    node.leave()

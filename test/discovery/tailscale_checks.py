@@ -6,8 +6,9 @@ import stat
 import subprocess
 
 from backends_rig import BEAM, expect_failure, found
-from checks import check
-from waiting import wait_for
+from rig.checks import check
+from rig.proc import children
+from rig.waiting import wait_for
 
 
 def tailscale_status(*peers, state="Running"):
@@ -18,11 +19,6 @@ def tailscale_status(*peers, state="Running"):
 def machine(name, ip, online=True, tags=("tag:raxol",)):
     return {"HostName": "h", "DNSName": name, "TailscaleIPs": [ip, "fd7a::1"], "Online": online,
             "Tags": list(tags)}
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return f.read().split()
 
 
 def tailscale_checks(cluster, directory):
@@ -83,13 +79,13 @@ def tailscale_checks(cluster, directory):
     mark = node.mark()
     node.sync("ts")
     check("tailscale: it returns",
-          node.event("ts", lambda e: e[:2] == ("sync", "ok"), mark) is not None and
+          node.saw_sync(10, mark, "ts") and
           wait_for(lambda: node.listed("ts") == {BEAM}))
     does("yes error | head -c 5000000 >&2; cat " + f"{directory}/output")
     mark = node.mark()
     node.sync("ts")
     check("tailscale: much on standard error does not stop it",
-          node.event("ts", lambda e: e[:2] == ("sync", "ok"), mark) is not None)
+          node.saw_sync(10, mark, "ts"))
     does("echo $$ > " + f"{directory}/pid; sleep 4763")
     os.path.exists(f"{directory}/pid") and os.unlink(f"{directory}/pid")
     node.sync("ts")

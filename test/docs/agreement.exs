@@ -156,7 +156,7 @@ defmodule Muster.Docs.AgreementTest do
     [function] = Regex.run(~r/^void muster_report_peer\(.*?^}/ms, source)
 
     written =
-      for [_, key] <- Regex.scan(~r/(?:pair_\w+|write_atom)\(w, "(\w+)"/, function),
+      for [_, key] <- Regex.scan(~r/(?:pair_\w+|write_pair|write_atom)\(w, "(\w+)"/, function),
           key != "none",
           do: key
 

@@ -131,6 +131,6 @@ defmodule Muster.Election.DocsTest do
     end)
   end
 
-  # The user's state within the server's.
-  defp state(node, server), do: call(node, :sys, :get_state, [server]) |> elem(2)
+  # The user's state, in the server's first field: the module and its state.
+  defp state(node, server), do: call(node, :sys, :get_state, [server]) |> elem(1) |> elem(2)
 end

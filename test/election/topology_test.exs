@@ -161,6 +161,23 @@ defmodule Muster.Election.TopologyTest do
     eventually(fn -> {c.node, :wingmate} in topology(b, :list_nodes) end)
   end
 
+  test "a member that is stopped holds nobody up" do
+    [a, b] = start_mesh(2)
+    for node <- [a, b], do: start_topology(node)
+    await_commander([a, b])
+    signal(b.os_pid, :stop)
+    call(a, Muster.Test.Election, :fill, [b.node])
+
+    # Its member on the other node would be told of the new C node.
+    os_pid = cnode_os_pid(a)
+    signal(os_pid, :kill)
+    restarted? = &match?({:ok, %{os_pid: new}} when new != os_pid, &1)
+    eventually(fn -> restarted?.(call(a, :muster, :info, [])) end)
+    eventually(fn -> match?({:ok, _}, topology(a, :get_commander)) end)
+    signal(b.os_pid, :cont)
+    await_commander([a, b])
+  end
+
   test "a node without a C node asks one that has" do
     [a, b] = start_mesh(2)
     c = start_node(monitor: nil, app_env: [cnode: :disabled])

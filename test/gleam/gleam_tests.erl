@@ -517,6 +517,8 @@ overlay() ->
         ok = call(A, muster_overlay, update_entity, [unit_2, #{status => active}]),
         ok = call(A, muster_overlay, add_waypoint, [#{id => 7}]),
         ?eventually(Ask(A, await_sync, [10000]) =:= {ok, nil}),
+        %% Longer than a timer can be.
+        {ok, nil} = Ask(A, await_sync, [1 bsl 40]),
         [
             begin
                 {ok, {entity, <<"unit 1">>, Name, At, Data}} = Ask(N, get_entity, [<<"unit 1">>]),

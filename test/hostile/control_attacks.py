@@ -1,17 +1,17 @@
 """Attacks on the control port: what a BEAM gone wrong could write, or not read."""
 import os
+import signal
+import socket
 import struct
+import subprocess
 import time
 
-from dist import VERSION, Atom, atom, binary, frame4, integer, list_, map_, node_name, tuple_
-from process import Port, wait_for
+from attacks import Attacks
+from process import COMMAND, ENVIRONMENT, VALGRIND, Port, Process
+from rig.dist import frame4, node_name
+from rig.etf import VERSION, Atom, atom, binary, integer, list_, map_, tuple_
 
-ATTACKS = []
-
-
-def attack(function):
-    ATTACKS.append(function)
-    return function
+attack = Attacks()
 
 
 class World:
@@ -56,6 +56,14 @@ def end_of_file_at_each_stage(world):
 
 
 @attack
+def terminated(world):
+    """control: SIGTERM, as systemd sends it to a whole service, is as good as the end of file."""
+    port = world.configured()
+    port.process.send_signal(signal.SIGTERM)
+    port.ends_with(0)
+
+
+@attack
 def cut_at_every_byte(world):
     """control: configure and a call cut at every byte."""
     port = world.port()
@@ -86,7 +94,7 @@ def refusal(world, term):
     port = world.port()
     port.send(term)
     text = port.frame(lambda f: f[0] == "refused", "refusal")[1].decode()
-    port.wait(2)
+    port.ends_with(2)
     return text
 
 
@@ -173,9 +181,9 @@ def beam_that_never_reads(world):
         port.write(many * 500)
         try:
             most = max(most, port.resident_kb())
-        except (OSError, AttributeError):
+        except OSError:
             break
-    port.wait(3)
+    port.ends_with(3)
     assert instrumented or most < 48 << 10, "%d KB resident" % most
 
 
@@ -216,7 +224,6 @@ def thousand_monitors(world):
 @attack
 def distribute_twice(world):
     """control: distribute is refused the second time and with a port that is taken."""
-    import socket
     port = world.configured()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -256,19 +263,15 @@ def own_name_wanted_early(world):
 @attack
 def not_pipes(world):
     """control: --port on something else than pipes says so and exits with 2."""
-    from process import Process
     for path in ("/dev/null", __file__):
         with open(path) as f:
             node = Process(["--port"], stdin=f, stdout=f)
-            node.wait(2)
+            node.ends_with(2)
 
 
 @attack
 def standard_files_closed(world):
     """control: started with stdin, stdout and stderr closed it ends, and no socket takes their place."""
-    import subprocess
-
-    from process import COMMAND, ENVIRONMENT, VALGRIND
     if VALGRIND:
         return  # it does not run so itself
 
@@ -276,7 +279,6 @@ def standard_files_closed(world):
         os.close(0), os.close(1), os.close(2)
     code = subprocess.Popen(COMMAND + ["--port"], preexec_fn=close, env=ENVIRONMENT).wait(20)
     assert code == 2, code
-    wait_for(lambda: True, "")
 
 
 @attack
@@ -297,3 +299,25 @@ def discovery_over_tls(world):
         assert port.call("discovery", "status", (atom("topology"), binary(b"one")))[0] == "ok"
         assert port.call("discovery", "stop", (atom("topology"), binary(b"two")))[0] == "ok"
         port.eof()
+
+
+@attack
+def zero_bytes_in_texts(world):
+    """control: an option that is a text is refused with a zero byte in it, not cut off there."""
+    port = world.configured()
+    basename, query = (b"node_basename", b"app"), (b"query", b"app.test")
+    cases = [("dns", [basename, (b"query", b"app.test\0x")], "query"),
+             ("dns", [basename, query, (b"nameservers", b"127.0.0.1\0x")], "nameservers"),
+             ("dns", [query, (b"node_basename", b"app\0x")], "node_basename"),
+             ("dns_srv", [basename, (b"query", b"app.test\0x")], "query"),
+             ("hosts_file", [(b"path", b"/tmp/hosts\0x")], "path"),
+             ("tailscale", [basename, (b"command", b"/bin/true\0x")], "command"),
+             ("kubernetes", [(b"kubernetes_node_basename", b"app"), (b"kubernetes_selector", b"a=b"),
+                             (b"kubernetes_master", b"10.0.0.1\0x")], "kubernetes_master")]
+    for strategy, options, wrong in cases:
+        answer = port.call("discovery", "start", (atom("topology"), binary(b"t")),
+                           (atom("strategy"), atom(strategy)),
+                           (atom("options"), map_([(atom(k.decode()), binary(v)) for k, v in options])))
+        assert answer[0] == "error" and answer[1][0] == "invalid_argument", (strategy, wrong, answer)
+        assert ("option %s:" % wrong).encode() in answer[1][1], answer
+    port.eof()

@@ -1,4 +1,5 @@
 """Processes under attack: muster_node stand-alone and as a port, and an epmd of our own."""
+import contextlib
 import glob
 import os
 import re
@@ -6,13 +7,15 @@ import resource
 import shlex
 import shutil
 import signal
-import struct
 import subprocess
 import tempfile
 import threading
-import time
 
-import dist
+from rig import dist
+from rig.etf import VERSION, atom, integer, map_, tuple_
+from rig.framed import Framed
+from rig.proc import free_port, resident_kb
+from rig.waiting import wait_for
 
 COMMAND = shlex.split(os.environ.get("MUSTER_NODE", "priv/muster_node"))
 VALGRIND = "valgrind" in COMMAND[0]
@@ -36,28 +39,23 @@ def cookie_file():
     return path
 
 
-def wait_for(condition, what, timeout=3.0):
-    """Polls until `condition` holds; its value, or AssertionError."""
-    deadline = time.monotonic() + timeout * PATIENCE
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError("not in time: " + what)
-        time.sleep(0.005)
+def expect(condition, what, timeout=3.0):
+    """Waits until `condition` holds; its value, or AssertionError."""
+    value = wait_for(condition, timeout * PATIENCE)
+    assert value, "not in time: " + what
+    return value
 
 
 class Epmd:
     def __init__(self):
         found = shutil.which("epmd") or sorted(glob.glob("/usr/lib*/erlang/erts-*/bin/epmd"))[-1]
-        self.command = [found, "-port", str(dist.free_port())]
+        self.command = [found, "-port", str(free_port())]
         self.port = int(self.command[-1])
         self.start()
 
     def start(self):
         self.process = subprocess.Popen(self.command, stderr=subprocess.DEVNULL)
-        wait_for(self.answers, "epmd")
+        expect(self.answers, "epmd")
 
     def answers(self):
         try:
@@ -79,10 +77,9 @@ class Process:
         self.process = subprocess.Popen(COMMAND + arguments, stderr=self.stderr, env=ENVIRONMENT,
                                         **pipes)
 
-    def complaints(self):
+    def said(self):
         self.stderr.seek(0)
-        text = self.stderr.read().decode("utf-8", "replace")
-        return text if REPORT.search(text) else None
+        return self.stderr.read().decode("utf-8", "replace")
 
     def state(self):
         """For a report: S is asleep, R runs, T was stopped; where in the kernel; load average."""
@@ -92,13 +89,12 @@ class Process:
                                                 wchan.read(), load.read().split()[0])
 
     def resident_kb(self):
-        with open("/proc/%d/status" % self.process.pid) as f:
-            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+        return resident_kb(self.process.pid)
 
     def instrumented(self):
         return INSTRUMENTED
 
-    def wait(self, expected, timeout=3.0):
+    def ends_with(self, expected, timeout=3.0):
         try:
             code = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
@@ -106,8 +102,7 @@ class Process:
             self.process.kill()
             self.process.wait()
             raise AssertionError("does not end; " + state)
-        complaints = self.complaints()
-        assert complaints is None, complaints
+        assert not REPORT.search(self.said()), self.said()
         assert code == expected, "exit code %d instead of %d" % (code, expected)
 
     def kill(self):
@@ -117,14 +112,14 @@ class Process:
 
 
 class Node(Process):
-    """Stand-alone; what it prints is collected."""
+    """Stand-alone; what it prints is collected. `descriptors`: how many, as soft and hard limit."""
 
     def __init__(self, name, epmd_port, *arguments, descriptors=None, collect=True):
         self.name, self.lines = name, []
 
         def limit():
             if descriptors:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+                resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)
         super().__init__(["--name", name, "--cookie-file", cookie_file(), "--epmd-port",
                           str(epmd_port), "--listen", "127.0.0.1", *arguments],
                          stdout=subprocess.PIPE, preexec_fn=limit)
@@ -136,58 +131,57 @@ class Node(Process):
             self.lines.append(line.decode().rstrip())
 
     def printed(self, pattern, timeout=3.0):
-        return wait_for(lambda: next((m for m in (re.search(pattern, line) for line in
-                                                  list(self.lines)) if m), None),
-                        "%s prints %s; it printed %s" % (self.name, pattern, self.lines[-5:]), timeout)
+        return expect(lambda: next((m for m in (re.search(pattern, line) for line in
+                                                list(self.lines)) if m), None),
+                      "%s prints %s; it printed %s" % (self.name, pattern, self.lines[-5:]), timeout)
 
     def listen_port(self):
         return int(self.printed(r"ublished: port (\d+)").group(1))
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.wait(0)
+        self.ends_with(0)
+
+
+class Frames(Framed):
+    """All terms in the order in which they came: what attacks a C node takes nothing for granted."""
+
+    def take(self, term):
+        with self.changed:
+            self.others.append(term)
+            self.changed.notify_all()
 
 
 class Port(Process):
-    """As the BEAM has it: {packet, 4} on pipes."""
+    """As the BEAM has it: {packet, 4} on pipes. What is sent is made of pieces (rig.etf)."""
 
     def __init__(self, reads=True):
         super().__init__(["--port"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.frames, self.ids = [], 0
-        if reads:
-            threading.Thread(target=self.collect, daemon=True).start()
+        self.pipes, self.ids = Frames(), 0
+        self.pipes.attach(self.process.stdin, self.process.stdout if reads else None)
 
-    def collect(self):
-        out = self.process.stdout
-        while True:
-            header = out.read(4)
-            if len(header) < 4:
-                return
-            frame = out.read(struct.unpack(">I", header)[0])
-            term, end = dist.decode(frame, 1)
-            assert frame[0] == 131 and end == len(frame)
-            self.frames.append(term)
+    @property
+    def frames(self):
+        return list(self.pipes.others)
 
     def write(self, data):
-        try:
-            self.process.stdin.write(data)
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
+        self.pipes.write(data)
 
     def send(self, term):
-        self.write(dist.frame4(dist.VERSION + term))
+        self.write(dist.frame4(VERSION + term))
 
     def frame(self, match, what, timeout=3.0):
-        return wait_for(lambda: next((f for f in list(self.frames) if match(f)), None), what, timeout)
+        found = self.pipes.wait(lambda: next((f for f in self.frames if match(f)), None), timeout * PATIENCE)
+        assert found, "not in time: " + what
+        return found
 
     def configure(self, *pairs):
-        self.send(dist.tuple_(dist.atom("configure"), dist.integer(1), dist.map_(list(pairs))))
+        self.send(tuple_(atom("configure"), integer(1), map_(list(pairs))))
 
     def request(self, service, op, *pairs, arg=None):
         self.ids += 1
-        self.send(dist.tuple_(dist.atom("call"), dist.integer(self.ids), dist.atom(service),
-                              dist.atom(op), dist.map_(list(pairs)) if arg is None else arg))
+        self.send(tuple_(atom("call"), integer(self.ids), atom(service), atom(op),
+                         map_(list(pairs)) if arg is None else arg))
         return self.ids
 
     def reply(self, number, timeout=3.0):
@@ -198,8 +192,6 @@ class Port(Process):
         return self.reply(self.request(service, op, *pairs, arg=arg))
 
     def eof(self, expected=0):
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
-        self.wait(expected)
+        self.ends_with(expected)

@@ -2,7 +2,7 @@ defmodule Muster.Overlay.OverlayTest do
   # The shared state on real nodes.
   use ExUnit.Case
   import Muster.Test.Cluster
-  alias Muster.Test.Keeper
+  alias Muster.Test.{Keeper, Netns}
   alias Raxol.Swarm.TacticalOverlay
 
   @moduletag timeout: 120_000
@@ -115,6 +115,34 @@ defmodule Muster.Overlay.OverlayTest do
     await_equal(nodes)
     assert %{waypoints: 3000, entities: 2} = overlay(b, :status)
     assert {:ok, %{n: 2}} = overlay(a, :get_entity, [:v])
+  end
+
+  test "a node that gets its name later, and then another one, takes part" do
+    a = start_node(named: false)
+    names = for prefix <- ["late", "later"], do: :"#{unique_name(prefix)}@127.0.0.1"
+    start_overlay(a, [{:peers, names} | @quick])
+    overlay(a, :update_entity, [:u, %{n: 0}])
+    b = start_node()
+    start_overlay(b, @quick)
+
+    for name <- names do
+      {:ok, _} = call(a, :net_kernel, :start, [[name, :longnames]])
+      true = call(a, :erlang, :set_cookie, [:muster_test])
+      a = %{a | node: name}
+      connect(a, b)
+      overlay(b, :update_entity, [:v, %{of: name}])
+      await_equal([a, b])
+      # It is no peer of its own.
+      eventually(fn ->
+        overlay(a, :get_overlay_state).peers |> Enum.member?(name) |> Kernel.not()
+      end)
+
+      overlay(a, :update_entity, [:u, %{of: name}])
+      assert overlay(a, :await_sync) == :ok
+      assert {:ok, %{of: ^name, node: by}} = overlay(b, :get_entity, [:u])
+      assert by == hd(names)
+      :ok = call(a, :net_kernel, :stop, [])
+    end
   end
 
   test "await_sync returns once the others have acknowledged, and names those that do not" do
@@ -317,6 +345,35 @@ defmodule Muster.Overlay.OverlayTest do
       assert overlay(node, :get_all_waypoints) == [%{id: 2}]
     end
 
+    if (reason = Netns.available()) != :ok, do: @tag(skip: elem(reason, 1))
+
+    test "a disk that is full is tried again, and nothing is left behind by that", %{tmp_dir: dir} do
+      node = start_node(monitor: nil, tmpfs: {dir, "600k"})
+      ballast = Path.join(dir, "ballast")
+      :ok = call(node, :file, :write_file, [ballast, String.duplicate("x", 500_000)])
+      options = [{:data_dir, dir} | @quick]
+      start_overlay(node, options)
+      big = String.duplicate("x", 20_000)
+      for i <- 1..20, do: overlay(node, :update_entity, [i, %{text: big}])
+      eventually(fn -> not stored?(node) end)
+      files = files(node, dir)
+
+      for _ <- 1..5 do
+        call(node, :erlang, :send, [:muster_overlay, :reopen_store])
+        eventually(fn -> not stored?(node) end)
+      end
+
+      assert files(node, dir) == files
+      :ok = call(node, :file, :delete, [ballast])
+      call(node, :erlang, :send, [:muster_overlay, :reopen_store])
+      before = overlay(node, :export_state)
+      assert stored?(node)
+      stop_overlay(node, :muster_overlay)
+      start_overlay(node, options)
+      assert overlay(node, :export_state) == before
+      assert length(overlay(node, :get_all_entities)) == 20
+    end
+
     test "one that cannot be written to is an error at the start", %{tmp_dir: dir} do
       node = start_node(monitor: nil)
       file = Path.join(dir, "file")
@@ -325,6 +382,17 @@ defmodule Muster.Overlay.OverlayTest do
       child = {:muster_overlay, :start_link, [[data_dir: file]]}
       assert {:error, {:data_dir, ^file, _}} = start_under(node, child)
     end
+  end
+
+  # Whether the overlay has a store at the moment.
+  defp stored?(node) do
+    state = call(node, :sys, :get_state, [:muster_overlay])
+    state |> Tuple.to_list() |> Enum.any?(&match?(%{writer: _}, &1))
+  end
+
+  defp files(node, dir) do
+    {:ok, files} = call(node, :file, :list_dir, [dir])
+    Enum.sort(files)
   end
 
   # A supervisor traps the exit of a child that does not start.

@@ -45,7 +45,8 @@ defmodule Muster.Test.Cluster do
 
   Options: `:name` (prefix, `{:padded, length}` or `{:exact, name}`), `:named` (false: nonode@nohost), `:host`, `:cookie`, `:args`, `:env`,
   `:app_env` (keyword of muster's), `:muster`, `:monitor` (options of a node monitor, or nil),
-  `:netns` (the network namespace to run in, with `:host` as its address there),
+  `:netns` (the network namespace to run in, with `:host` as its address there), `:tmpfs` (a directory, and the
+  size of the file system that only this node sees there),
   `:prevent_overlapping_partitions` (false, as a test's nodes come and go).
   """
   def start_node(opts \\ []) do
@@ -80,6 +81,7 @@ defmodule Muster.Test.Cluster do
 
     options
     |> Map.merge(if opts[:netns], do: exec_in(opts[:netns]), else: %{})
+    |> Map.merge(if opts[:tmpfs], do: exec_with_tmpfs(opts[:tmpfs]), else: %{})
     |> Map.merge(
       if Keyword.get(opts, :named, true),
         do: %{name: to_charlist(name), host: host(opts), longnames: true},
@@ -91,6 +93,12 @@ defmodule Muster.Test.Cluster do
     erl = System.find_executable("erl")
     args = Enum.map(~w(netns exec #{netns} #{erl}), &to_charlist/1)
     %{exec: {System.find_executable("ip") |> to_charlist(), args}}
+  end
+
+  defp exec_with_tmpfs({dir, size}) do
+    mount = ~S(mount -t tmpfs -o "size=$0" tmpfs "$1" && shift && exec "$@")
+    args = ["--mount", "sh", "-c", mount, size, dir, System.find_executable("erl")]
+    %{exec: {System.find_executable("unshare") |> to_charlist(), Enum.map(args, &to_charlist/1)}}
   end
 
   defp host(opts), do: opts |> Keyword.get(:host, @host) |> to_charlist()

@@ -107,6 +107,21 @@ defmodule Muster.Test.Election do
 
   def topology(node, what, args \\ []), do: call(node, :muster_topology, what, args)
 
+  @doc "Runs in the node: fills the buffers of the connection to one that is stopped, the kernel's too."
+  def fill(node, refused \\ 0)
+  def fill(_node, 30), do: :ok
+
+  def fill(node, refused) do
+    case :erlang.send({:nobody, node}, :binary.copy(<<0>>, 64_000), [:nosuspend]) do
+      :ok ->
+        fill(node)
+
+      :nosuspend ->
+        Process.sleep(10)
+        fill(node, refused + 1)
+    end
+  end
+
   @doc "The commander that all of these give, with the same roles."
   def await_commander(nodes, ms \\ 20_000) do
     eventually(

@@ -423,6 +423,8 @@ defmodule Muster.Swarm.DocumentTest do
     # Here it is muster's own C node that may be missing.
     {node, [host1, host2] = hosts} = trio(app_env: [cnode_path: ~c"/nonexistent/muster_node"])
     refute Script.eval(node, "Raxol.Swarm.Discovery.available?()")
+    # What global has yet to say over a new connection would connect anew.
+    for n <- [node | hosts], do: :ok = call(n, :global, :sync, [])
     for other <- hosts, do: call(node, :erlang, :disconnect_node, [other.node])
 
     # Starts, but doesn't do anything.

@@ -75,6 +75,9 @@ static int open_connection(void) {
     uv_tcp_t *listener = node.peers.listener.tcp;
     listener->accepted_fd = fds[0];
     listener->connection_cb((uv_stream_t *)listener, 0);
+    while (listener->accepted_fd == fds[0]) {
+        turn(); /* so many a millisecond are taken */
+    }
     return fds[1];
 }
 

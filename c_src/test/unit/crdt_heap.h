@@ -23,7 +23,8 @@ struct crdt_heap {
     struct muster_heap heap;
     struct cell *cells;
     long allocations;
-    long fail_at; /* the allocation with this number fails; 0: none does */
+    long fail_at;      /* the allocation with this number fails; 0: none does */
+    uint64_t key_work; /* what looking at a key costs */
 };
 
 static bool refuses(struct crdt_heap *h) {
@@ -87,17 +88,17 @@ static bool heap_identical(void *env, muster_term a, muster_term b) {
                       cell_of(a)->number == cell_of(b)->number);
 }
 
-/* Odd keys count as too big to be hashed in bounded time. */
-static int heap_hash(void *env, muster_term term, bool bounded, uint32_t *hash) {
-    (void)env;
-    if (muster_is_small(term)) {
-        *hash = (uint32_t)(term & 0x7ffffff);
-        return 0;
-    }
-    if (bounded && cell_of(term)->number % 2 == 1)
+/* Odd keys count as too big to be weighed; the others weigh what the heap says. */
+static int heap_weigh(void *env, muster_term term, uint64_t *work) {
+    if (!muster_is_small(term) && cell_of(term)->number % 2 == 1)
         return MUSTER_E_LIMIT;
-    *hash = cell_of(term)->hash;
+    *work = ((struct crdt_heap *)env)->key_work;
     return 0;
+}
+
+static uint32_t heap_hash(void *env, muster_term term) {
+    (void)env;
+    return muster_is_small(term) ? (uint32_t)(term & 0x7ffffff) : cell_of(term)->hash;
 }
 
 static muster_term heap_make_tuple(void *env, const muster_term *elements, size_t arity) {
@@ -152,6 +153,7 @@ static const struct muster_term_ops heap_ops = {
     .cons = heap_cons,
     .is_nil = heap_is_nil,
     .identical = heap_identical,
+    .weigh = heap_weigh,
     .hash = heap_hash,
     .make_tuple = heap_make_tuple,
     .copy_tuple = heap_copy_tuple,

@@ -12,6 +12,7 @@ struct targets {
     struct muster_arg_binaries texts, secrets;
     int choice;
     char atom[MUSTER_ATOM_SIZE];
+    char text[5];
 };
 
 static struct muster_problem problem;
@@ -33,6 +34,7 @@ static int read_map(struct muster_writer *w, struct targets *t, int required) {
         {.name = "choice", .type = MUSTER_ARG_CHOICE, .target = &t->choice, .choices = choices},
         {.name = "atom", .type = MUSTER_ARG_ATOM, .target = t->atom},
         {.name = "map", .type = MUSTER_ARG_MAP, .target = &t->map},
+        {.name = "text", .type = MUSTER_ARG_TEXT, .target = t->text, .max = 4},
         {.name = "texts", .type = MUSTER_ARG_BINARIES, .target = &t->texts, .max = 4},
         {.name = "secrets", .type = MUSTER_ARG_BINARIES, .target = &t->secrets, .max = 4},
     };
@@ -102,6 +104,25 @@ static void binaries_are_neither_empty_nor_long(void **state) {
     assert_int_equal(read_text("cookie", "", &t), MUSTER_E_INVALID);
     assert_int_equal(read_text("cookie", "abcde", &t), MUSTER_E_INVALID);
     assert_problem("option cookie: its value is not a binary of 1 to 4 bytes");
+}
+
+static void texts_have_no_zero_byte(void **state) {
+    (void)state;
+    struct targets t = {.text = "old"};
+    struct muster_writer w;
+    assert_int_equal(read_text("text", "abcd", &t), 0);
+    assert_string_equal(t.text, "abcd");
+    assert_int_equal(read_text("text", "x", &t), 0);
+    assert_string_equal(t.text, "x");
+    assert_int_equal(read_text("text", "", &t), MUSTER_E_INVALID);
+    assert_int_equal(read_text("text", "abcde", &t), MUSTER_E_INVALID);
+    assert_problem(
+        "option text: <<\"abcde\">> is not a binary of 1 to 4 bytes without a zero byte");
+    assert_int_equal(read_atom("text", "abc", &t), MUSTER_E_INVALID);
+    begin(&w, "text");
+    muster_write_binary(&w, muster_slice("a\0b", 3));
+    assert_int_equal(read_map(&w, &t, 0), MUSTER_E_INVALID);
+    assert_string_equal(t.text, "x");
 }
 
 static void secrets_are_not_repeated(void **state) {
@@ -255,6 +276,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_stay_in_their_range),
         cmocka_unit_test(binaries_are_neither_empty_nor_long),
+        cmocka_unit_test(texts_have_no_zero_byte),
         cmocka_unit_test(secrets_are_not_repeated),
         cmocka_unit_test(nodes_are_checked),
         cmocka_unit_test(lists_of_nodes),

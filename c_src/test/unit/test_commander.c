@@ -370,6 +370,29 @@ static void a_member_without_a_c_node_may_be_promoted_by_hand(void **state) {
     assert_int_equal(MUSTER_E_INVALID, muster_commander_role(&w.node[1], 100, w.now));
 }
 
+/* Its own row may be the one that found no room. */
+static void a_commander_that_a_full_table_does_not_list_yields(void **state) {
+    (void)state;
+    begin();
+    start(1, 20000, 1);
+    start(2, 10000, 1);
+    pass(5000 * MS);
+    assert_int_equal(1, commander());
+    for (muster_member member = 1000; w.error == 0; member++)
+        ask(1, MUSTER_COMMANDER_JOINED, member, 0);
+    assert_int_equal(MUSTER_E_LIMIT, w.error);
+    start(3, 0, 1);
+    pass(1000 * MS);
+    assert_null(muster_table_look(muster_commander_table(&w.node[3]), 3));
+    happen(2, MUSTER_EVENT_BEAM_SILENT, 0, false);
+    crash(1);
+    pass(3000 * MS);
+    assert_int_equal(3, commander());
+    happen(2, MUSTER_EVENT_BEAM_ANSWERS, 0, false);
+    pass(15000 * MS);
+    assert_int_equal(2, commander());
+}
+
 static void a_table_is_acknowledged_when_a_majority_holds_it(void **state) {
     (void)state;
     begin_with_five();
@@ -494,6 +517,7 @@ int main(void) {
         cmocka_unit_test(another_role_changes_its_row_everywhere),
         cmocka_unit_test(an_observer_does_not_command),
         cmocka_unit_test(a_member_without_a_c_node_may_be_promoted_by_hand),
+        cmocka_unit_test(a_commander_that_a_full_table_does_not_list_yields),
         cmocka_unit_test(a_table_is_acknowledged_when_a_majority_holds_it),
         cmocka_unit_test(two_halves_that_meet_have_one_commander_and_its_table),
         cmocka_unit_test(whoever_lacks_the_newest_table_is_given_it),

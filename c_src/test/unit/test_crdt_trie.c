@@ -301,6 +301,75 @@ static void every_small_budget_is_kept(void **state) {
     }
 }
 
+/* What an operation takes from a budget that is large enough, if looking at a key costs `key_work`.
+ */
+static uint64_t work_of(operation *operate, uint64_t key_work) {
+    const uint64_t enough = 1000000;
+    struct crdt_heap h;
+    struct branches b;
+    uint64_t left;
+    crdt_heap_init(&h);
+    grow_branches(&h, &b, 7, 200);
+    h.key_work = key_work;
+    h.heap.budget = enough;
+    assert_int_equal(operate(&h, &b), 0);
+    left = h.heap.budget;
+    crdt_heap_close(&h);
+    return enough - left;
+}
+
+static void big_keys_cost_more_work(void **state) {
+    (void)state;
+    assert_true(work_of(operate_build, 100) >= work_of(operate_build, 0) + 100 * KEYS);
+    assert_true(work_of(operate_merge, 100) >= work_of(operate_merge, 0) + 100 * 10);
+}
+
+static int operate_build_of_one_hash(struct crdt_heap *h, const struct branches *b) {
+    muster_term root, list = heap_make_nil(h);
+    uint64_t length;
+    (void)b;
+    for (unsigned key = 0; key < KEYS; key++)
+        list = heap_make_cons(h, crdt_key(h, 2 * key, 5), list);
+    return muster_trie_build(&h->heap, list, 9, &root, &length);
+}
+
+static void keys_of_one_hash_cost_work_in_pairs(void **state) {
+    (void)state;
+    assert_true(work_of(operate_build_of_one_hash, 10) >= 10 * KEYS * (KEYS - 1) / 2);
+}
+
+/* A context and a leaf with as many dots as there are keys. */
+static int operate_read_context(struct crdt_heap *h, const struct branches *b) {
+    muster_term list, words[2 * KEYS];
+    struct muster_context context;
+    int error;
+    (void)b;
+    for (uint64_t i = 0; i < 2 * KEYS; i++)
+        words[i] = muster_heap_make_integer(&h->heap, i + 1);
+    list = heap_make_cons(h, heap_make_tuple(h, words, 2 * KEYS), heap_make_nil(h));
+    error = muster_context_read(&h->heap, list, &context);
+    muster_context_close(&h->heap, &context);
+    return error;
+}
+
+static int operate_sum_siblings(struct crdt_heap *h, const struct branches *b) {
+    struct muster_leaf leaf = {.head = heap_make_nil(h), .tail = heap_make_nil(h)};
+    uint64_t sum;
+    (void)b;
+    for (uint64_t n = KEYS; n > 0; n--) {
+        muster_term words[] = {heap_make_integer(h, 1), heap_make_integer(h, n)};
+        leaf.head = heap_make_cons(h, heap_make_tuple(h, words, 2), leaf.head);
+    }
+    return muster_leaf_sum(&h->heap, &leaf, &sum);
+}
+
+/* More than reading them, as they are sorted, looked up and hashed. */
+static void lineages_and_siblings_cost_work(void **state) {
+    (void)state;
+    assert_true(work_of(operate_read_context, 0) >= 8 * KEYS);
+    assert_true(work_of(operate_sum_siblings, 0) >= 8 * KEYS);
+}
+
 /* An odd key must be hashed to move down, and may not be within a budget. */
 static void big_keys_are_left_to_the_unhurried(void **state) {
     struct crdt_heap h;
@@ -359,6 +428,9 @@ int main(void) {
         cmocka_unit_test(building_keeps_the_last_of_equal_keys),
         cmocka_unit_test(every_failing_allocation_is_reported),
         cmocka_unit_test(every_small_budget_is_kept),
+        cmocka_unit_test(big_keys_cost_more_work),
+        cmocka_unit_test(keys_of_one_hash_cost_work_in_pairs),
+        cmocka_unit_test(lineages_and_siblings_cost_work),
         cmocka_unit_test(big_keys_are_left_to_the_unhurried),
         cmocka_unit_test(malformed_nodes_are_refused_or_harmless),
     };

@@ -1,10 +1,13 @@
 /* Connections that nobody takes are closed, and the next ones still come. */
 #include "unit.h"
 
+#include <unistd.h>
+
 #include "core/errors.h"
 #include "node/listener.h"
 
 #define CLIENTS 5
+#define CROWD (4 * MUSTER_LISTENER_PER_MS)
 
 static uv_loop_t loop;
 static struct muster_listener listener;
@@ -14,7 +17,7 @@ static struct client {
     uv_tcp_t tcp;
     uv_connect_t connect;
     int ended;
-} clients[CLIENTS + 1];
+} clients[CROWD];
 
 static void on_taken_closed(uv_handle_t *handle) {
     free(handle);
@@ -101,6 +104,49 @@ static void test_goes_on_listening(void **state) {
     assert_true(offered >= 2);
 }
 
+/* One more at most, that has waited. */
+static void on_turn(uv_check_t *turn) {
+    unsigned *counted = turn->data;
+    assert_in_range(offered - *counted, 0, MUSTER_LISTENER_PER_MS + 1);
+    *counted = offered;
+}
+
+/* All are there before the first is taken. */
+static void test_a_crowd_does_not_hold_the_loop_up(void **state) {
+    static uv_check_t turn;
+    int sockets[CROWD];
+    unsigned counted = 0;
+    struct sockaddr_in address;
+    (void)state;
+    uv_ip4_addr("127.0.0.1", listener.port, &address);
+    for (unsigned i = 0; i < CROWD; i++) {
+        sockets[i] = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(sockets[i], (const struct sockaddr *)&address, sizeof address), 0);
+    }
+    uv_check_init(&loop, &turn);
+    uv_check_start(&turn, on_turn);
+    turn.data = &counted;
+    while (offered < CROWD) {
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    uv_close((uv_handle_t *)&turn, NULL);
+    for (unsigned i = 0; i < CROWD; i++) {
+        close(sockets[i]);
+    }
+}
+
+static void test_closed_while_one_waits(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < CROWD; i++) {
+        begin_client(&clients[i]);
+    }
+    while (!uv_is_active((uv_handle_t *)&listener.pause)) {
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    muster_listener_close(&listener);
+    run_until_all_ended(CROWD);
+}
+
 static void test_closed_while_refusing(void **state) {
     (void)state;
     unwilling = CLIENTS;
@@ -132,8 +178,8 @@ static void test_a_range_of_ports(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_goes_on_listening),
-        TEST(test_closed_while_refusing),
+        TEST(test_goes_on_listening),      TEST(test_a_crowd_does_not_hold_the_loop_up),
+        TEST(test_closed_while_one_waits), TEST(test_closed_while_refusing),
         TEST(test_a_range_of_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "node/priority.h"
 #include "test/unit/unit.h"
@@ -118,9 +119,30 @@ static int be_realtime(void) {
     return after.policy != SCHED_RR || after.priority != 1 || in_child(is_ordinary) != 0;
 }
 
-static void test_realtime_is_for_the_caller_alone(void **state) {
+static void test_realtime_is_not_for_children(void **state) {
     (void)state;
     assert_int_equal(in_child(be_realtime), 0);
+}
+
+static int policy_of_pool;
+
+static void look(uv_work_t *work) {
+    (void)work;
+    policy_of_pool = sched_getscheduler(0);
+}
+
+/* Or the loop would wait for a thread that waits for the loop. */
+static int be_realtime_with_the_pool(void) {
+    uv_work_t work;
+    muster_priority_set(MUSTER_PRIORITY_REALTIME);
+    uv_queue_work(uv_default_loop(), &work, look, NULL);
+    uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+    return policy_of_pool != (sched_getscheduler(0) & ~SCHED_RESET_ON_FORK);
+}
+
+static void test_realtime_is_for_the_pool_too(void **state) {
+    (void)state;
+    assert_int_equal(in_child(be_realtime_with_the_pool), 0);
 }
 
 static int stay_normal(void) {
@@ -140,7 +162,8 @@ int main(void) {
         cmocka_unit_test(test_nobody_gets_a_short_slice_and_keeps_the_nice_value),
         cmocka_unit_test(test_the_nice_value_improves_where_it_may),
         cmocka_unit_test(test_another_policy_is_left_alone),
-        cmocka_unit_test(test_realtime_is_for_the_caller_alone),
+        cmocka_unit_test(test_realtime_is_not_for_children),
+        cmocka_unit_test(test_realtime_is_for_the_pool_too),
         cmocka_unit_test(test_normal_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,10 @@ defmodule Raxol.Swarm.CommsManager do
   """
   @spec child_spec([option()]) :: Supervisor.child_spec()
   def child_spec(opts \\ []) do
-    %{id: opts[:name] || __MODULE__, start: {__MODULE__, :start_link, [opts]}}
+    %{
+      id: :muster_server_name.in_options(opts, __MODULE__),
+      start: {__MODULE__, :start_link, [opts]}
+    }
   end
 
   @doc """

@@ -55,7 +55,7 @@ defmodule Raxol.Swarm.Supervisor do
   @spec child_spec([option()]) :: Supervisor.child_spec()
   def child_spec(opts \\ []) do
     %{
-      id: opts[:name] || __MODULE__,
+      id: :muster_server_name.in_options(opts, __MODULE__),
       start: {__MODULE__, :start_link, [opts]},
       type: :supervisor
     }

@@ -1,4 +1,4 @@
-"""The Erlang distribution as bytes: terms, handshake, frames, epmd. Nothing here is shared with muster."""
+"""The Erlang distribution as bytes: handshake, frames, epmd. Nothing here is shared with muster."""
 import hashlib
 import os
 import socket
@@ -6,122 +6,17 @@ import struct
 import threading
 import time
 
+from rig.etf import VERSION, atom, decode_at, integer, pid, ref, tuple_
+
 MANDATORY = (0x4 | 0x10 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x20000 | 0x40000
              | 0x1000000)
 FLAGS = MANDATORY | 0x8 | 0x20 | 0x4000 | 0x2000000 | 0x4000000 | (4 << 32)
 ALIAS = 8 << 32
-VERSION = b"\x83"
 CREATION = 77
 
 
 class Closed(Exception):
     """The other side closed the connection."""
-
-
-# --- Terms: writing ---
-
-def atom(text):
-    data = text.encode("utf-8")
-    return b"\x77" + bytes([len(data)]) + data if len(data) < 256 else \
-        b"\x76" + struct.pack(">H", len(data)) + data
-
-
-def integer(n):
-    return b"\x61" + bytes([n]) if 0 <= n < 256 else b"\x62" + struct.pack(">i", n)
-
-
-def binary(data):
-    return b"\x6d" + struct.pack(">I", len(data)) + data
-
-
-def tuple_(*elements):
-    return b"\x68" + bytes([len(elements)]) + b"".join(elements)
-
-
-def list_(elements, tail=b"\x6a"):
-    return b"\x6c" + struct.pack(">I", len(elements)) + b"".join(elements) + tail
-
-
-def map_(pairs):
-    return b"\x74" + struct.pack(">I", len(pairs)) + b"".join(k + v for k, v in pairs)
-
-
-def pid(node, number=5, serial=0, creation=CREATION):
-    return b"\x58" + atom(node) + struct.pack(">III", number, serial, creation)
-
-
-def ref(node, *words, creation=CREATION):
-    return b"\x5a" + struct.pack(">H", len(words)) + atom(node) + struct.pack(">I", creation) + \
-        b"".join(struct.pack(">I", w) for w in words)
-
-
-# --- Terms: reading ---
-
-class Atom(str):
-    pass
-
-
-def decode(data, at=0):
-    """The term at `at` and where it ends. Pids, ports and references come as ("pid", bytes)."""
-    tag = data[at]
-    at += 1
-    if tag == 97:
-        return data[at], at + 1
-    if tag == 98:
-        return struct.unpack_from(">i", data, at)[0], at + 4
-    if tag == 70:
-        return struct.unpack_from(">d", data, at)[0], at + 8
-    if tag in (100, 118):
-        n = struct.unpack_from(">H", data, at)[0]
-        return Atom(data[at + 2:at + 2 + n].decode("utf-8", "replace")), at + 2 + n
-    if tag in (115, 119):
-        n = data[at]
-        return Atom(data[at + 1:at + 1 + n].decode("utf-8", "replace")), at + 1 + n
-    if tag in (104, 105):
-        n, at = (data[at], at + 1) if tag == 104 else (struct.unpack_from(">I", data, at)[0], at + 4)
-        elements = []
-        for _ in range(n):
-            element, at = decode(data, at)
-            elements.append(element)
-        return tuple(elements), at
-    if tag == 106:
-        return [], at
-    if tag == 107:
-        n = struct.unpack_from(">H", data, at)[0]
-        return list(data[at + 2:at + 2 + n]), at + 2 + n
-    if tag == 108:
-        n = struct.unpack_from(">I", data, at)[0]
-        at += 4
-        elements = []
-        for _ in range(n):
-            element, at = decode(data, at)
-            elements.append(element)
-        tail, at = decode(data, at)
-        return elements if tail == [] else (elements, tail), at
-    if tag == 109:
-        n = struct.unpack_from(">I", data, at)[0]
-        return bytes(data[at + 4:at + 4 + n]), at + 4 + n
-    if tag in (110, 111):
-        n, at = (data[at], at + 1) if tag == 110 else (struct.unpack_from(">I", data, at)[0], at + 4)
-        value = int.from_bytes(data[at + 1:at + 1 + n], "little")
-        return -value if data[at] else value, at + 1 + n
-    if tag == 116:
-        n = struct.unpack_from(">I", data, at)[0]
-        at += 4
-        result = {}
-        for _ in range(n):
-            key, at = decode(data, at)
-            result[key], at = decode(data, at)
-        return result, at
-    start = at - 1
-    if tag == 88:
-        _, at = decode(data, at)
-        return ("pid", bytes(data[start:at + 12])), at + 12
-    if tag == 90:
-        words = struct.unpack_from(">H", data, at)[0]
-        _, at = decode(data, at + 2)
-        return ("ref", bytes(data[start:at + 4 + 4 * words])), at + 4 + 4 * words
-    raise ValueError("tag %d" % tag)
 
 
 # --- Sockets ---
@@ -253,12 +148,12 @@ class Link:
             data = read_exactly(self.sock, size)
             if data[:2] != b"p\x83":
                 raise ValueError("frame starts with %r" % data[:2])
-            control, at = decode(data, 2)
+            control, at = decode_at(data, 2)
             if at == len(data):
                 return control, None
             if data[at] != 131:
                 raise ValueError("message without a version")
-            message, end = decode(data, at + 1)
+            message, end = decode_at(data, at + 1)
             if end != len(data):
                 raise ValueError("bytes after the message")
             return control, message
@@ -325,12 +220,6 @@ class Acceptor:
         self.epmd.close()
         for sock in self.sockets:
             sock.close()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def epmd_port_of(epmd_port, alive):

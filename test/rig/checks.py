@@ -1,4 +1,4 @@
-"""Counting checks, for all live tests: a line each, and the last one, which script/test reads."""
+"""Counting checks: a line each, and the last one, which script/test reads."""
 results = []  # True, False, or None for what was skipped; several threads may add to it
 
 

@@ -1,4 +1,4 @@
-"""Waiting for conditions, for all live tests."""
+"""Waiting for conditions."""
 import time
 
 
