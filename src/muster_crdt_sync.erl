@@ -61,7 +61,8 @@
 }.
 -type peer_session() :: #{
     pinned := value(),
-    behind := muster_causal:counters(),
+    %% As the first `ask' says.
+    behind := muster_causal:counters() | unknown,
     %% Of what the starter gives: the last part that came, the pinned value with it, and whether
     %% that is all.
     part := non_neg_integer(),
@@ -111,10 +112,12 @@ digest(#{root := Root, context := Context}) ->
     {muster_trie:tally({node, Root}), muster_causal:hash(Context)}.
 
 %% @doc The peer's side of a session: what it remembers under the session's id, from the first
-%% `begin_sync' of that id on. To other messages of an unknown id it replies `{unknown, Id}'.
+%% `begin_sync' of that id on. To other messages of an unknown id it replies `{unknown, Id}'. Should it
+%% forget a session and then take a `begin_sync' that came twice for the first one, the starter must
+%% notice, and start another: replies from two pinned values do not fit together.
 -spec accept(value()) -> peer_session().
 accept(Value) ->
-    #{pinned => Value, behind => #{}, part => 0, joined => Value, complete => false}.
+    #{pinned => Value, behind => unknown, part => 0, joined => Value, complete => false}.
 
 %% @doc Whether all of the starter's pinned value has come, so that what `answer/2' gave to be merged
 %% includes it.
@@ -132,6 +135,8 @@ answer({begin_sync, Id, Digest}, #{pinned := #{context := Context} = Value} = Se
         Digest -> {reply, {in_sync, Id}, Session};
         Ours -> {reply, {differ, Id, Ours, Context}, Session}
     end;
+answer({ask, Id, _, _, as_before, _, _}, #{behind := unknown} = Session) ->
+    {reply, {unknown, Id}, Session};
 answer({ask, Id, Step, Width, as_before, Hashes, Contents}, #{pinned := #{root := Root}} = Session) when
     length(Hashes) =< ?BATCH, length(Contents) =< ?BATCH
 ->

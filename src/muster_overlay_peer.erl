@@ -177,13 +177,15 @@ handle({sync, Message, _}, {State, _, _, true}, _Now, Peer) ->
     {nothing([{busy, element(2, Message)}], State), Peer};
 handle({sync, Message, Mark}, {State, Version, _, false}, Now, Peer) ->
     answer(Message, Mark, State, Version, Now, Peer);
-handle({reply, Reply, Mark, Acknowledgements}, {State, _, _, Busy}, Now, #peer{updates = U} = Peer) ->
-    IsDifference = element(1, Reply) =:= differ andalso is_asked(element(2, Reply), Peer),
-    Acknowledged = lists:foldl(fun muster_overlay_updates:acknowledge/2, U, Acknowledgements),
-    case IsDifference of
-        true when Busy -> {nothing([], State), session_failed(Now, Peer)};
-        true -> differ(Reply, Mark, State, Now, Peer#peer{updates = Acknowledged});
-        false -> proceed(Reply, Mark, State, Now, Peer#peer{updates = Acknowledged})
+handle({reply, Reply, Mark, Acknowledgements}, {State, _, _, Busy}, Now, #peer{updates = U, sessions = S} = Peer) ->
+    Id = element(2, Reply),
+    Acknowledged = Peer#peer{updates = lists:foldl(fun muster_overlay_updates:acknowledge/2, U, Acknowledgements)},
+    case is_asked(Id, Peer) andalso {muster_overlay_sessions:is_astray(Mark, Id, S), element(1, Reply)} of
+        false -> {nothing([], State), Peer};
+        {true, _} -> {nothing([], State), session_failed(Now, Peer)};
+        {false, differ} when Busy -> {nothing([], State), session_failed(Now, Peer)};
+        {false, differ} -> differ(Reply, Mark, State, Now, Acknowledged);
+        {false, _} -> proceed(Reply, Mark, State, Now, Acknowledged)
     end.
 
 %% What the peer would say came from another already.
@@ -262,7 +264,7 @@ differ({differ, _, _, Theirs} = Reply, Mark, #{context := Ours} = State, Now, Pe
     end.
 
 proceed(Reply, TheirMark, State, Now, #peer{sessions = S} = Peer) ->
-    case muster_overlay_sessions:proceed(Reply, Now, S) of
+    case muster_overlay_sessions:proceed(Reply, TheirMark, Now, S) of
         {{send, Theirs, Message, Mark}, Proceeded} ->
             {with(Theirs, [{sync, Message, Mark}], State), Peer#peer{sessions = Proceeded}};
         %% Only now the peer's state has come as a whole.

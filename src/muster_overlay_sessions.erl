@@ -4,7 +4,7 @@
 -module(muster_overlay_sessions).
 
 -export([new/3, resume/2, put_off/2, give_up/1, drop/1, set_due/2]).
--export([tick/4, start/4, is_asking/2, is_asked/2, failed/2, proceed/3]).
+-export([tick/4, start/4, is_asking/2, is_asked/2, is_astray/3, failed/2, proceed/4]).
 -export([is_known/2, accept/4, answer/3, is_talking/2, set_answering/2]).
 -export_type([sessions/0]).
 
@@ -14,6 +14,8 @@
 -opaque sessions() :: #{
     %% The one that was started here.
     asking := none | {muster_crdt_sync:session(), mark(), SentAt :: ms(), Tries :: non_neg_integer()},
+    %% The mark of the peer's state that its replies are from.
+    theirs := mark(),
     %% The one that the peer has started.
     answering := none | {Id :: term(), muster_crdt_sync:peer_session(), mark()},
     %% Its last message, if it has found a difference and goes on.
@@ -38,6 +40,7 @@
 new(Now, First, Interval) ->
     #{
         asking => none,
+        theirs => none,
         answering => none,
         answered_at => none,
         next => First,
@@ -119,7 +122,7 @@ tick(Now, Sync, IsBased, S) ->
 -spec start(state(), mark(), ms(), sessions()) -> {muster_crdt_sync:message(), sessions()}.
 start(State, Mark, Now, S) ->
     {Message, Session} = muster_crdt_sync:start(make_ref(), State),
-    {Message, S#{asking := {Session, Mark, Now, 0}}}.
+    {Message, S#{asking := {Session, Mark, Now, 0}, theirs := none}}.
 
 %% Whether it is under way, and has found a difference.
 -spec is_asking(ms(), sessions()) -> boolean().
@@ -133,20 +136,28 @@ is_asking(_, _) ->
 is_asked(Id, #{asking := {#{id := Id}, _, _, _}}) -> true;
 is_asked(_, _) -> false.
 
+%% Whether a reply of this mark is from another state of the peer's than those before: it was started anew, or has
+%% forgotten the session, and took a message that came twice for the beginning of one. What the two say does not fit
+%% together.
+-spec is_astray(mark(), Id :: term(), sessions()) -> boolean().
+is_astray(Mark, Id, #{theirs := Theirs} = S) ->
+    is_asked(Id, S) andalso Theirs =/= none andalso Mark =/= Theirs.
+
 %% What a reply brings to it: the next message, or the end, with which all of the peer's state has come. `Theirs' is
 %% to be merged first.
--spec proceed(muster_crdt_sync:reply(), ms(), sessions()) ->
+-spec proceed(muster_crdt_sync:reply(), mark(), ms(), sessions()) ->
     {{send, Theirs :: state() | none, muster_crdt_sync:message(), mark()} | done | nothing, sessions()}.
-proceed(Reply, Now, #{asking := {Session, Mark, _, _}} = S) ->
+proceed(Reply, TheirMark, Now, #{asking := {Session, Mark, _, _}} = S) ->
+    Send = fun(Theirs, Message, Next) ->
+        {{send, Theirs, Message, Mark}, S#{asking := {Next, Mark, Now, 0}, theirs := TheirMark}}
+    end,
     case muster_crdt_sync:handle(Reply, Session) of
-        {send, Message, Next} -> {{send, none, Message, Mark}, S#{asking := {Next, Mark, Now, 0}}};
-        {merge, Theirs, Message, Next} -> {{send, Theirs, Message, Mark}, S#{asking := {Next, Mark, Now, 0}}};
+        {send, Message, Next} -> Send(none, Message, Next);
+        {merge, Theirs, Message, Next} -> Send(Theirs, Message, Next);
         done -> {done, ended(Now, S)};
         restart -> {nothing, failed(Now, S)};
         ignore -> {nothing, S}
-    end;
-proceed(_Reply, _Now, S) ->
-    {nothing, S}.
+    end.
 
 %%% The side that answers
 

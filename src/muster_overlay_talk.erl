@@ -1,7 +1,7 @@
 %% @private
 %% What is said to all the peers each interval, and what a message from one changes: here, in what is known of that
-%% peer, and in what the others need not be told. Pure, but for chance: the server sends what is said, and tells what has
-%% changed.
+%% peer, and in what the others need not be told. Pure, but for chance: the server sends what is said, and tells what
+%% has changed.
 -module(muster_overlay_talk).
 
 -export([list/4, heard/5, node_is/4, resume/3, tick/2, tick_peer/3, handle/4]).

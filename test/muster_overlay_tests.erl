@@ -333,6 +333,31 @@ based(Peer) ->
     true = muster_overlay_peer:is_based(Based),
     Based.
 
+%% A message that came twice begins a session anew at a peer that was started anew, or has forgotten it. What that
+%% replies does not fit with what it said before: dots would count as dead that others hold.
+a_session_goes_on_with_one_state_of_the_peer_test() ->
+    true = history([
+        {put, a, waypoint, 5}, {put, c, waypoint, 3}, {tick, a}, {lose, 18}, {remove, c, 3}, {tick, c}, {deliver, 26},
+        {tick, a}, {lose, 48}, {duplicate, 15}, {restart, c}, {deliver, 12}, {deliver, 3}
+    ]),
+    true = history([
+        {tick, c}, {tick, c}, {deliver, 62}, {deliver, 14}, {tick, c}, {put, b, entity, 2}, {deliver, 38}, {deliver, 2},
+        {deliver, 14}, {deliver, 116}, {forget, b}, {deliver, 11}, {deliver, 29}
+    ]).
+
+a_reply_from_another_state_is_not_used_test() ->
+    {Before, After} = two_states(),
+    Tick = muster_overlay_peer:tick({Before, 1, {0, due}}, 500, 500, fresh_peer()),
+    {[{sync, {begin_sync, Id, _}, {Incarnation, Sequence}}], Begun} = Tick,
+    #{context := Context} = After,
+    Differ = {reply, {differ, Id, muster_crdt_sync:digest(After), Context}, {life, 1}, []},
+    {#{send := [{sync, {ask, Id, Step, _, _, _, _}, _}]}, Asked} = handled(Differ, Before, Begun),
+    Hashes = muster_crdt_hashes:pack([[]], muster_crdt_hashes:narrow(), maps:get(root, After)),
+    Tell = fun(Mark) -> {reply, {tell, Id, Step, Hashes, []}, Mark, [{acknowledge, Incarnation, Sequence}]} end,
+    {#{send := [{sync, {ask, Id, _, _, _, _, _}, _}]}, _} = handled(Tell({life, 1}), Before, Asked),
+    {#{send := [], state := Before, keys := none}, Astray} = handled(Tell({another, 1}), Before, Asked),
+    ?assertNot(muster_overlay_peer:is_based(Astray)).
+
 %%% What is acknowledged, and what is not. Sessions would repair most of what is wrong here, so that no soak finds it.
 
 what_is_acknowledged_is_here_test() ->
