@@ -72,11 +72,14 @@ static int take_table(struct muster_commander *c, muster_member from,
     if (leaders)
         drop_rival_table(c, message);
     const struct muster_role_table *table = note->table;
-    set_clock(c, note, table != NULL ? table->epoch : c->table.epoch);
-    if (table == NULL || muster_stamp_compare(table->stamp, c->election.config.stamp) <= 0)
+    if (table == NULL || muster_stamp_compare(table->stamp, c->election.config.stamp) <= 0) {
+        if (leaders) /* on whose clock the table runs that is here */
+            set_clock(c, note, c->table.epoch);
         return 0;
+    }
     if (muster_table_check(table) != 0 || muster_stamp_compare(table->stamp, message->stamp) < 0)
         return MUSTER_E_MALFORMED;
+    set_clock(c, note, table->epoch);
     c->table = *table;
     muster_election_set_stamp(&c->election, table->stamp);
     *taken = true;

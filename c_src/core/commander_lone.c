@@ -55,5 +55,7 @@ bool muster_commander_gives_way(const struct muster_commander *c,
 void muster_commander_forget_table(struct muster_commander *c) {
     memset(&c->table, 0, sizeof c->table);
     memset(c->held_until, 0, sizeof c->held_until);
+    c->clock_offset = 0;
+    c->clock_epoch = 0;
     muster_election_set_stamp(&c->election, c->table.stamp);
 }
