@@ -72,15 +72,28 @@ static int take_table(struct muster_commander *c, muster_member from,
     if (leaders)
         drop_rival_table(c, message);
     const struct muster_role_table *table = note->table;
-    set_clock(c, note, table != NULL ? table->epoch : c->table.epoch);
-    if (table == NULL || muster_stamp_compare(table->stamp, c->election.config.stamp) <= 0)
+    if (table == NULL || muster_stamp_compare(table->stamp, c->election.config.stamp) <= 0) {
+        if (leaders) /* on whose clock the table runs that is here */
+            set_clock(c, note, c->table.epoch);
         return 0;
+    }
     if (muster_table_check(table) != 0 || muster_stamp_compare(table->stamp, message->stamp) < 0)
         return MUSTER_E_MALFORMED;
+    set_clock(c, note, table->epoch);
     c->table = *table;
     muster_election_set_stamp(&c->election, table->stamp);
     *taken = true;
     return 0;
+}
+
+/* The message that it gives way to is not answered: the next one finds it a follower. */
+static int give_way(struct muster_commander *c, struct muster_moment moment,
+                    struct muster_commander_effects *effects) {
+    static const struct muster_event resign = {.kind = MUSTER_EVENT_RESIGN};
+    int error = muster_election_step(&c->election, &resign, moment, &effects->election);
+    muster_commander_forget_table(c);
+    effects->table_changed = true;
+    return error;
 }
 
 static int step_election(struct muster_commander *c, const struct muster_commander_event *event,
@@ -91,13 +104,20 @@ static int step_election(struct muster_commander *c, const struct muster_command
     if (inner->kind == MUSTER_EVENT_ADD_VOTER || inner->kind == MUSTER_EVENT_REMOVE_VOTER)
         return MUSTER_E_UNSUPPORTED;
     if (inner->kind == MUSTER_EVENT_MESSAGE) {
+        if (muster_commander_stands_fast(c, inner->message, event->note))
+            return 0;
         int error =
             take_table(c, inner->member, inner->message, event->note, &effects->table_changed);
         if (error != 0)
             return error;
         muster_commander_hear(c, inner->member, inner->message->age, event->note);
+        if (muster_commander_gives_way(c, inner->message, event->note))
+            return give_way(c, moment, effects);
     }
-    return muster_election_step(&c->election, inner, moment, &effects->election);
+    int error = muster_election_step(&c->election, inner, moment, &effects->election);
+    if (inner->kind == MUSTER_EVENT_LINK_OPENED)
+        muster_commander_listen(c);
+    return error;
 }
 
 /* An attempt to hand over that found no majority counts like a loss; true if the table notes it. */

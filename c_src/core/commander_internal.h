@@ -38,4 +38,20 @@ void muster_commander_hold(struct muster_commander *c, muster_member member);
 /* Forgets the leader's own losses once it has led for long enough; true if so. */
 bool muster_commander_pardon(struct muster_commander *c);
 
+/* commander_lone.c: a commander of nobody but itself meets others */
+
+/* After a link has opened: a lone commander does not speak before it has had time to hear who
+ * commands there. */
+void muster_commander_listen(struct muster_commander *c);
+/* Whether the message is a junior's that is as lone, and will give way itself. */
+bool muster_commander_stands_fast(const struct muster_commander *c,
+                                  const struct muster_message *message,
+                                  const struct muster_note *note);
+/* Whether it gives way to the sender, for others command there already, or would. */
+bool muster_commander_gives_way(const struct muster_commander *c,
+                                const struct muster_message *message,
+                                const struct muster_note *note);
+/* Nobody else holds it, and theirs is to be taken for the newer one. Precondition: not leading. */
+void muster_commander_forget_table(struct muster_commander *c);
+
 #endif

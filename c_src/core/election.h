@@ -147,7 +147,8 @@ struct muster_election {
     uint64_t leader_sent_at; /* of its newest heartbeat, on its clock */
     bool leader_leads;       /* it has told us that a majority acknowledged it */
     uint64_t loyal_until;    /* until then we vote for nobody else */
-    uint64_t owed_until;     /* the same for those followed before; nobody can give it back */
+    uint64_t owed_until;     /* the same for those followed before */
+    uint64_t owed_election;  /* the only one that can give it back, resigning; 0: owed to several */
     uint64_t hurry_until;    /* a leader has just ended: a refused pre-vote is soon tried again */
     uint64_t released;       /* the last election whose leader told us that it resigned */
     bool released_willingly;

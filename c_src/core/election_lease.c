@@ -54,6 +54,16 @@ static void refuse(struct muster_turn *t, muster_member to,
     muster_election_send(t, to, &reply);
 }
 
+/* A heartbeat of a later term may be an old one, and the earlier leader still alive. */
+static void owe(struct muster_election *e) {
+    if (e->loyal_until <= e->now)
+        return;
+    bool several = e->now < e->owed_until && e->owed_election != e->leader_election;
+    e->owed_election = several ? 0 : e->leader_election;
+    if (e->loyal_until > e->owed_until)
+        e->owed_until = e->loyal_until;
+}
+
 static void follow(struct muster_turn *t, muster_member leader,
                    const struct muster_message *heartbeat) {
     struct muster_election *e = t->e;
@@ -62,9 +72,7 @@ static void follow(struct muster_turn *t, muster_member leader,
         muster_election_rest(t, muster_election_timeout(t));
     if (!follows(e, leader, heartbeat)) {
         e->leader_leads = false;
-        /* A heartbeat of a later term may be an old one, and the earlier leader still alive. */
-        if (e->loyal_until > e->owed_until)
-            e->owed_until = e->loyal_until;
+        owe(e);
     }
     e->grant_pending = false; /* this term has its leader */
     e->leader = leader;

@@ -103,6 +103,8 @@ void muster_election_on_transfer_ready(struct muster_turn *t, muster_member from
 
 void muster_election_on_resign(struct muster_turn *t, const struct muster_message *message) {
     struct muster_election *e = t->e;
+    if (message->election == e->owed_election)
+        e->owed_until = 0; /* its successor's heartbeat came first */
     if (message->term < e->term || e->role == MUSTER_LEADER)
         return;
     e->released = message->election;

@@ -82,6 +82,32 @@ defmodule Muster.Election.TopologyTest do
     eventually(fn -> topology(survivor, :get_commander) == {:error, :no_commander} end)
   end
 
+  test "who has commanded only itself leaves a cluster's commander and roles alone" do
+    nodes = [_, b, c] = start_mesh(3)
+    for node <- nodes, do: start_topology(node)
+    await_commander(nodes)
+    # A pin, so that no seniority moves the command meanwhile.
+    :ok = topology(b, :promote, [b.node, :commander])
+    eventually(fn -> await_commander(nodes) == b end)
+    :ok = topology(b, :promote, [c.node, :relay])
+
+    newcomer = start_node(monitor: nil)
+    start_topology(newcomer)
+    assert await_commander([newcomer]) == newcomer
+    call(c, Keeper, :collect_from, [:muster_topology, [], :swarm_event, :meeting])
+    for node <- nodes, do: connect(newcomer, node)
+    assert await_commander([newcomer | nodes]) == b
+    assert topology(newcomer, :get_role, [:muster_topology, c.node]) == {:ok, :relay}
+    events = call(c, Keeper, :events, [:meeting])
+
+    refute Enum.any?(
+             events,
+             &match?({:commander_changed, _, node} when node == newcomer.node, &1)
+           )
+
+    refute {:role_changed, c.node, :wingmate} in events
+  end
+
   test "the documented section on two nodes, an injected one, and the Elixir face" do
     [a, b] = start_mesh(2)
     elixir = fn node, what, args -> call(node, Raxol.Swarm.Topology, what, args) end

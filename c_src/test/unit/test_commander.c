@@ -27,6 +27,7 @@ struct flight {
 /* Nodes are numbered from 1. Messages arrive at once; time passes only in pass(). */
 static struct {
     uint64_t now;
+    uint64_t wall_ms; /* the least new term */
     uint64_t steps;
     bool up[NODES + 1];
     bool cut[NODES + 1][NODES + 1];   /* connected, but nothing gets through */
@@ -42,7 +43,8 @@ static struct {
 static struct muster_commander_effects effects;
 
 static struct muster_moment moment(void) {
-    return (struct muster_moment){.now = w.now, .random = muster_random_nth(7, w.steps++)};
+    return (struct muster_moment){
+        .now = w.now, .wall_ms = w.wall_ms, .random = muster_random_nth(7, w.steps++)};
 }
 
 static void post(int from, const struct muster_effect *effect) {
@@ -434,6 +436,85 @@ static void two_halves_that_meet_have_one_commander_and_its_table(void **state) 
     assert_one_table();
 }
 
+/* Three nodes that any one could command alone, and know their roles: 1 observes, 2 relays. */
+static void begin_with_roles(void) {
+    begin();
+    for (int i = 1; i <= 3; i++)
+        start(i, (uint64_t)i * 10000, 1);
+    pass(5000 * MS);
+    assert_int_equal(3, commander());
+    ask(3, MUSTER_COMMANDER_PROMOTE, 1, MUSTER_ROLE_OBSERVER);
+    ask(3, MUSTER_COMMANDER_PROMOTE, 2, MUSTER_ROLE_RELAY);
+    pass(1000 * MS);
+}
+
+static void assert_roles_kept(void) {
+    assert_one_table();
+    const struct muster_role_table *table = muster_commander_table(&w.node[4]);
+    assert_int_equal(MUSTER_ROLE_OBSERVER, muster_table_look(table, 1)->role);
+    assert_int_equal(MUSTER_ROLE_RELAY, muster_table_look(table, 2)->role);
+}
+
+static void start_apart(int node, uint64_t age_ms, uint64_t term) {
+    w.wall_ms = term;
+    for (int i = 1; i <= NODES; i++)
+        w.apart[node][i] = true;
+    start(node, age_ms, 1);
+    pass(1000 * MS);
+    assert_int_equal(node, muster_commander_get(&w.node[node], w.now, NULL));
+}
+
+/* Everybody that is younger starts with a higher term, as terms are no lower than the clock. */
+static void a_newcomer_that_commanded_itself_leaves_commander_and_roles_alone(void **state) {
+    (void)state;
+    begin_with_roles();
+    start_apart(4, 0, 1000000);
+    for (int i = 1; i <= 3; i++) {
+        connect(i, 4); /* the commander's link is the last to open */
+        pass(100 * MS);
+    }
+    pass(200 * MS);
+    assert_int_equal(3, commander());
+    assert_roles_kept();
+    pass(5000 * MS);
+    assert_int_equal(3, commander());
+    assert_roles_kept();
+}
+
+/* The other of two: what is left has no majority, but the roles. */
+static void a_member_that_comes_back_to_one_without_a_majority_leaves_it_the_roles(void **state) {
+    (void)state;
+    begin_with_roles();
+    crash(3);
+    crash(1);
+    pass(1000 * MS);
+    assert_int_equal(0, commander());
+    start_apart(4, 0, 1000000);
+    start_apart(5, 0, 1000000);
+    connect(4, 2);
+    pass(1000 * MS);
+    connect(5, 2);
+    connect(5, 4);
+    pass(5000 * MS);
+    assert_int_equal(2, commander());
+    assert_one_table();
+    start(1, 0, 1);
+    start(3, 0, 1);
+    pass(5000 * MS);
+    assert_roles_kept();
+}
+
+static void of_two_that_commanded_themselves_the_senior_does(void **state) {
+    (void)state;
+    begin();
+    start_apart(1, 50000, 1000);
+    start_apart(2, 0, 2000);
+    connect(1, 2);
+    pass(1000 * MS);
+    assert_int_equal(1, commander());
+    assert_one_table();
+}
+
 /* Who holds the newest table may not command, and who may does not hold it. */
 static void whoever_lacks_the_newest_table_is_given_it(void **state) {
     (void)state;
@@ -520,6 +601,9 @@ int main(void) {
         cmocka_unit_test(a_commander_that_a_full_table_does_not_list_yields),
         cmocka_unit_test(a_table_is_acknowledged_when_a_majority_holds_it),
         cmocka_unit_test(two_halves_that_meet_have_one_commander_and_its_table),
+        cmocka_unit_test(a_newcomer_that_commanded_itself_leaves_commander_and_roles_alone),
+        cmocka_unit_test(a_member_that_comes_back_to_one_without_a_majority_leaves_it_the_roles),
+        cmocka_unit_test(of_two_that_commanded_themselves_the_senior_does),
         cmocka_unit_test(whoever_lacks_the_newest_table_is_given_it),
         cmocka_unit_test(whoever_has_left_counts_no_more),
         cmocka_unit_test(tables_are_checked_and_ordered),

@@ -133,6 +133,26 @@ static void a_successor_that_dies_holds_the_others_up_only_briefly(void **state)
     assert_in_range(c.now - begun, 150 * MS, 182 * MS);
 }
 
+/* The successor's heartbeat overtakes the resignation, which comes over another link. */
+static void who_has_heard_its_former_leader_resign_owes_it_nothing(void **state) {
+    (void)state;
+    cluster_init(&c, 3, 3, true);
+    cluster_elect(&c, 1);
+    cluster_tell(&c, 1, MUSTER_EVENT_RESIGN, 0);
+    assert_int_equal(2, c.flight_count);
+    struct flight late = c.flights[1];
+    assert_int_equal(3, late.to);
+    c.flight_count = 1;
+    cluster_settle(&c);
+    assert_int_equal(2, cluster_leader(&c));
+    assert_int_equal(2, muster_election_leader(&c.node[3], c.now, NULL));
+    c.flights[c.flight_count++] = late;
+    cluster_settle(&c);
+    cluster_tell(&c, 2, MUSTER_EVENT_TRANSFER, 3);
+    cluster_settle(&c);
+    assert_int_equal(3, cluster_leader(&c));
+}
+
 static void the_one_that_resigned_stands_back(void **state) {
     (void)state;
     cluster_init(&c, 3, 3, true);
@@ -182,6 +202,7 @@ int main(void) {
         cmocka_unit_test(wrong_transfers_are_turned_down),
         cmocka_unit_test(an_orderly_exit_hands_over_in_one_round),
         cmocka_unit_test(a_successor_that_dies_holds_the_others_up_only_briefly),
+        cmocka_unit_test(who_has_heard_its_former_leader_resign_owes_it_nothing),
         cmocka_unit_test(the_one_that_resigned_stands_back),
         cmocka_unit_test(a_leader_whose_beam_is_silent_hands_over_and_stands_no_more),
     };
