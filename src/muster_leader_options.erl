@@ -10,6 +10,8 @@
 %% The group's key for the C node is at most 255 bytes, and has a prefix.
 -define(ID_MAX, 200).
 -define(LOG_META, #{domain => [muster]}).
+%% How much of `election_timeout_min' a leader's lease lasts: what two clocks may drift apart is taken off.
+-define(LEASE_PERCENT, 98).
 
 %% `bootstrap' as given, `voters' the nodes in it (this one alone if it is empty), `cnode' the
 %% timings as the C node gets them.
@@ -62,19 +64,24 @@ check_timings(#{election_timeout_min := Min, election_timeout_max := Max}, _) wh
     {error, {invalid_option, election_timeout_max, Max, <<"more than election_timeout_min">>}};
 check_timings(#{election_timeout_min := Min, heartbeat_interval := Heartbeat} = Options, Of) ->
     Timings = maps:with(maps:keys(timings()), Options),
-    case Heartbeat >= Min of
+    case too_slow(Heartbeat, Min) of
         false ->
             {ok, Timings};
-        true ->
+        {true, Than, Ms} ->
             Usable = max(1, Min div 3),
             ?LOG_WARNING(
-                "~ts: heartbeat_interval (~b ms) >= election_timeout_min (~b ms) - elections may be "
-                "unstable; ~b ms will be used",
-                [Of, Heartbeat, Min, Usable],
+                "~ts: heartbeat_interval (~b ms) >= ~ts (~b ms) - elections may be unstable; ~b ms will be used",
+                [Of, Heartbeat, Than, Ms, Usable],
                 ?LOG_META
             ),
             {ok, Timings#{heartbeat_interval := Usable}}
     end.
+
+too_slow(Heartbeat, Min) when Heartbeat >= Min ->
+    {true, "election_timeout_min", Min};
+too_slow(Heartbeat, Min) ->
+    Lease = Min * ?LEASE_PERCENT div 100,
+    Heartbeat >= Lease andalso Lease > 1 andalso {true, "a leader's lease", Lease}.
 
 is_id(Id) when is_atom(Id) ->
     not lists:member(Id, [undefined, nil, '']) andalso fits(Id);

@@ -186,6 +186,11 @@ slow_heartbeat_test() ->
     Options = #{election_timeout_min => 150, election_timeout_max => 300, heartbeat_interval => 150},
     ok = logger:add_handler(?MODULE, ?MODULE, #{config => self()}),
     {ok, #{heartbeat_interval := 50}} = muster_leader_options:check_timings(Options, "g"),
+    %% A lease is 147 ms long.
+    Slow = Options#{heartbeat_interval := 147},
+    {ok, #{heartbeat_interval := 50}} = muster_leader_options:check_timings(Slow, "g"),
+    Slowest = Options#{heartbeat_interval := 146},
+    {ok, #{heartbeat_interval := 146}} = muster_leader_options:check_timings(Slowest, "g"),
     logger:remove_handler(?MODULE),
     receive
         {logged, warning, Text} -> ?assertMatch({_, _}, binary:match(Text, <<"may be unstable">>))
