@@ -1,5 +1,6 @@
 """A DNS server that misbehaves on request: each name has a behaviour of its own."""
 
+import errno
 import ipaddress
 import socket
 import socketserver
@@ -34,14 +35,24 @@ def record(name, kind, ttl, value):
     return pack_name(name) + struct.pack(">HHIH", TYPES[kind], 1, ttl, len(rdata)) + rdata
 
 
+def both_at_one_port(listen):
+    """A UDP socket and a TCP server at the same free port: what is free for the one may be taken for the other."""
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, listen(udp.getsockname()[1])
+        except OSError as error:
+            udp.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+
+
 class DnsServer:
     """`names`: name -> list of (type, ttl, value), or a rcode, or 'silent', 'garbage', 'cut'."""
 
     def __init__(self):
         self.names, self.asked = {}, []
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.port = self.udp.getsockname()[1]
         server = self
 
         class Tcp(socketserver.BaseRequestHandler):
@@ -55,7 +66,8 @@ class DnsServer:
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address, daemon_threads = True, True
 
-        self.tcp = Server(("127.0.0.1", self.port), Tcp)
+        self.udp, self.tcp = both_at_one_port(lambda port: Server(("127.0.0.1", port), Tcp))
+        self.port = self.udp.getsockname()[1]
         threading.Thread(target=self.tcp.serve_forever, daemon=True).start()
         threading.Thread(target=self._serve_udp, daemon=True).start()
 
