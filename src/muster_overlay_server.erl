@@ -26,7 +26,7 @@
     streams = muster_overlay_streams:new() :: muster_overlay_streams:streams(),
     pins = muster_overlay_pin:new() :: muster_overlay_pin:pins(),
     store :: muster_overlay_store:store(),
-    waits = muster_overlay_waits:new() :: muster_overlay_waits:waits(),
+    waits = muster_waits:new() :: muster_waits:waits(Version :: non_neg_integer()),
     sync :: reference() | undefined,
     node_watch :: muster_node_watch:watch(),
     logged = none :: none | integer(),
@@ -88,7 +88,7 @@ handle_call({set_peers, Peers}, _From, S) ->
     Unlisted = S#state{peers = muster_overlay_roster:unlist(given, S#state.peers)},
     {reply, ok, monitored(listed(Peers, given, Unlisted))};
 handle_call({await_sync, Timeout}, From, #state{replica = Replica, waits = Waits} = S) ->
-    Added = muster_overlay_waits:add(From, muster_overlay_replica:version(Replica), Timeout, Waits),
+    Added = muster_waits:add(From, muster_overlay_replica:version(Replica), Timeout, Waits),
     {noreply, answer_waits(tick(S#state{waits = Added}))};
 handle_call(status, _From, S) ->
     {reply, status(S), S};
@@ -134,8 +134,8 @@ handle_info({'EXIT', Pid, Reason}, #state{store = Store} = S) ->
         {ok, Failed} -> {noreply, S#state{store = Failed}};
         not_the_writer -> {stop, Reason, S}
     end;
-handle_info({await_sync_timeout, Id}, #state{name = Name, peers = Peers, waits = Waits} = S) ->
-    case muster_overlay_waits:expired(Id, Waits) of
+handle_info({timeout, _, {await, Id}}, #state{name = Name, peers = Peers, waits = Waits} = S) ->
+    case muster_waits:expired(Id, Waits) of
         {From, Version, Others} ->
             gen_server:reply(From, {error, {timeout, muster_overlay_roster:behind(Version, Name, Peers)}}),
             {noreply, S#state{waits = Others}};
@@ -166,7 +166,7 @@ handle_info(Message, #state{node_watch = Watch} = S) ->
 other({'DOWN', Monitor, process, Pid, _} = Message, S) ->
     #state{pins = Pins, streams = Streams, waits = Waits, subscribers = Known} = S,
     answered(Message, S#state{
-        waits = muster_overlay_waits:gone(Monitor, Waits),
+        waits = muster_waits:gone(Monitor, Waits),
         pins = muster_overlay_pin:released(Monitor, Pins),
         streams = muster_overlay_streams:ended(Monitor, Streams),
         subscribers = muster_subscribers:down(Monitor, Pid, Known)
@@ -405,12 +405,12 @@ moment(#state{name = Name, options = Options, replica = Replica, waits = Waits, 
         is_up => fun(Node) -> Node =:= node() orelse Send =/= direct orelse lists:member(Node, nodes()) end,
         replica => Replica,
         loading => muster_overlay_intake:source(Now, Load),
-        awaited => not muster_overlay_waits:is_empty(Waits)
+        awaited => not muster_waits:is_empty(Waits)
     }.
 
 answer_waits(#state{name = Name, peers = Peers, waits = Waits} = S) ->
     IsEverywhere = fun(Version) -> muster_overlay_roster:behind(Version, Name, Peers) =:= [] end,
-    S#state{waits = muster_overlay_waits:reached(IsEverywhere, Waits)}.
+    S#state{waits = muster_waits:reached(IsEverywhere, Waits)}.
 
 status(#state{options = #{node_id := Self}, name = Name, replica = Replica, peers = Peers} = S) ->
     Now = now_ms(),

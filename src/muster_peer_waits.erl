@@ -1,61 +1,35 @@
 %% @private
-%% Who waits in `muster_discovery:await/2,3' for a number of peers: each until there are that
-%% many, its time is over, or it dies.
+%% Who waits in `muster_discovery:await/2,3' for a number of peers, as {@link muster_waits} has it.
 -module(muster_peer_waits).
 
 -export([new/0, add/4, reached/2, expired/2, gone/2]).
--export_type([waits/0, id/0]).
+-export_type([waits/0]).
 
--type id() :: Monitor :: reference().
--type waits() :: #{
-    id() => {gen_server:from(), Min :: pos_integer(), timeout(), Timer :: reference() | undefined}
-}.
+-type waits() :: muster_waits:waits({Min :: pos_integer(), timeout()}).
 
 -spec new() -> waits().
 new() ->
-    #{}.
+    muster_waits:new().
 
-%% The server passes `{timeout, _, {await, Id}}' to `expired/2', the `DOWN' of the monitor `Id' to
-%% `gone/2'.
 -spec add(gen_server:from(), pos_integer(), timeout(), waits()) -> waits().
-add({Pid, _} = From, Min, Timeout, Waits) ->
-    Id = erlang:monitor(process, Pid),
-    Timer =
-        case Timeout of
-            infinity -> undefined;
-            _ -> erlang:start_timer(Timeout, self(), {await, Id})
-        end,
-    Waits#{Id => {From, Min, Timeout, Timer}}.
+add(From, Min, Timeout, Waits) ->
+    muster_waits:add(From, {Min, Timeout}, Timeout, Waits).
 
 %% There are so many peers now.
 -spec reached(non_neg_integer(), waits()) -> waits().
 reached(Count, Waits) ->
-    Over = [{Id, From} || {Id, {From, Min, _, _}} <- maps:to_list(Waits), Count >= Min],
-    lists:foldl(
-        fun({Id, From}, Acc) ->
-            gen_server:reply(From, ok),
-            remove(Id, Acc)
-        end,
-        Waits,
-        Over
-    ).
+    muster_waits:reached(fun({Min, _}) -> Count >= Min end, Waits).
 
--spec expired(id(), waits()) -> waits().
+-spec expired(muster_waits:id(), waits()) -> waits().
 expired(Id, Waits) ->
-    case Waits of
-        #{Id := {From, _, Timeout, _}} ->
+    case muster_waits:expired(Id, Waits) of
+        {From, {_, Timeout}, Left} ->
             gen_server:reply(From, {error, {timeout, Timeout}}),
-            remove(Id, Waits);
-        #{} ->
+            Left;
+        nobody ->
             Waits
     end.
 
--spec gone(id(), waits()) -> waits().
+-spec gone(muster_waits:id(), waits()) -> waits().
 gone(Id, Waits) ->
-    remove(Id, Waits).
-
-remove(Id, Waits) ->
-    {{_, _, _, Timer}, Rest} = maps:take(Id, Waits),
-    erlang:demonitor(Id, [flush]),
-    _ = is_reference(Timer) andalso erlang:cancel_timer(Timer),
-    Rest.
+    muster_waits:gone(Id, Waits).

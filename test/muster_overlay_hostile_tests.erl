@@ -133,6 +133,7 @@ messages_test_() ->
             {nodeup, 1},
             {nodedown, x},
             {await_sync_timeout, x},
+            {timeout, x, {await, x}},
             {timeout, make_ref(), sync},
             {'DOWN', make_ref(), process, self(), x},
             {make_ref(), ok},
