@@ -27,15 +27,12 @@ static bool is_heartbeat(const struct muster_message *message) {
     return message->kind == MUSTER_MESSAGE_HEARTBEAT && message->leads;
 }
 
-static bool is_senior(uint64_t age, uint64_t to) {
-    return age >= to + MUSTER_AGE_TOLERANCE;
-}
-
 bool muster_commander_stands_fast(const struct muster_commander *c,
                                   const struct muster_message *message,
                                   const struct muster_note *note) {
     return is_lone(c) && is_heartbeat(message) && note->table != NULL &&
-           !lists_others(note->table) && is_senior(muster_election_age(&c->election), message->age);
+           !lists_others(note->table) &&
+           muster_age_senior(muster_election_age(&c->election), message->age);
 }
 
 bool muster_commander_gives_way(const struct muster_commander *c,
@@ -46,7 +43,7 @@ bool muster_commander_gives_way(const struct muster_commander *c,
     if (is_heartbeat(message))
         return message->term < c->election.term &&
                (lists_others(note->table) ||
-                is_senior(message->age, muster_election_age(&c->election)));
+                muster_age_senior(message->age, muster_election_age(&c->election)));
     /* It has the table of a cluster that has lost its commander. */
     bool stands = message->kind == MUSTER_MESSAGE_PRE_VOTE || message->kind == MUSTER_MESSAGE_VOTE;
     return stands && message->stamp.version != 0 && message->stamp.term < c->election.term;

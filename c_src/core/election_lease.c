@@ -93,7 +93,7 @@ bool muster_election_would_follow(const struct muster_election *e, muster_member
 static bool gives_way(const struct muster_election *e, const struct muster_message *heartbeat) {
     return e->options.membership == MUSTER_MEMBERSHIP_SEEN && e->role == MUSTER_LEADER &&
            heartbeat->term == e->term && heartbeat->election != e->election &&
-           heartbeat->age + MUSTER_AGE_TOLERANCE > muster_election_age(e);
+           !muster_age_senior(muster_election_age(e), heartbeat->age);
 }
 
 void muster_election_on_heartbeat(struct muster_turn *t, muster_member from,

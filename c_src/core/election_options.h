@@ -70,6 +70,11 @@ struct muster_election_timing {
 /* Two ages less than this apart are taken for equal, ms. */
 #define MUSTER_AGE_TOLERANCE 1000
 
+/* Whether a member of this age is the senior of one of the other. */
+static inline bool muster_age_senior(uint64_t age, uint64_t other) {
+    return age >= other + MUSTER_AGE_TOLERANCE;
+}
+
 /* Fills in the documented defaults; what has none becomes zero. */
 void muster_election_options_default(struct muster_election_options *options);
 
