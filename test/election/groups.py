@@ -7,7 +7,7 @@ from member import SLOW, Member, agreed, last_told, member_of, node_names, start
 from rig.checks import check, percentile
 from rig.etf import Atom
 from rig.waiting import wait_for
-from watching import LeaderWatch, settled
+from watching import LeaderWatch, settled, settled_leader
 
 ROUNDS = int(os.environ.get("ELECTION_ROUNDS", "30"))
 
@@ -46,9 +46,7 @@ def elect_and_fail_over(home, letters):
 
 
 def orderly(members):
-    last = settled(members)
-    leader = member_of(members, last[0])
-    rest = [m for m in members if m is not leader]
+    last, leader, rest = settled_leader(members)
     began = time.monotonic()
     leader.ask("stop")
     found = wait_agreed(rest, 5 * SLOW, other_than=last[1])
@@ -61,9 +59,7 @@ def orderly(members):
 
 
 def end_of_beam(members):
-    last = settled(members)
-    leader = member_of(members, last[0])
-    rest = [m for m in members if m is not leader]
+    last, leader, rest = settled_leader(members)
     began = time.monotonic()
     took, code = leader.end_of_file()
     found = wait_agreed(rest, 5 * SLOW, other_than=last[1])
@@ -77,9 +73,7 @@ def end_of_beam(members):
 
 
 def silent_beam(members):
-    last = settled(members)
-    leader = member_of(members, last[0])
-    rest = [m for m in members if m is not leader]
+    last, leader, rest = settled_leader(members)
     leader.answers = False
     began = time.monotonic()
     found = wait_agreed(rest, 5 * SLOW, other_than=last[1])
@@ -123,9 +117,7 @@ def stopped_leader(members):
     watch = LeaderWatch(members)
     slowest = 0
     for _ in range(3):
-        last = settled(members)
-        leader = member_of(members, last[0])
-        rest = [m for m in members if m is not leader]
+        last, leader, rest = settled_leader(members)
         stop_process(leader)
         began = time.monotonic()
         found = wait_agreed(rest, 5 * SLOW, other_than=last[1])

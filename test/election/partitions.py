@@ -6,7 +6,7 @@ import time
 from member import SLOW, TIMEOUT_MIN, Member, agreed, member_of, wait_agreed
 from rig.checks import check, percentile
 from rig.waiting import wait_for
-from watching import LeaderWatch, history, settled
+from watching import LeaderWatch, history, settled, settled_leader
 
 
 def silent_hosts(net, members):
@@ -29,9 +29,7 @@ def silent_hosts(net, members):
 
 
 def one_way(members):
-    last = settled(members)
-    leader = member_of(members, last[0])
-    rest = [m for m in members if m is not leader]
+    last, leader, rest = settled_leader(members)
     try:
         for m in rest:
             m.home.lose_from([leader.home])

@@ -2,7 +2,7 @@
 import threading
 import time
 
-from member import SLOW, agreed
+from member import SLOW, agreed, member_of
 from rig.waiting import wait_for
 
 
@@ -14,6 +14,13 @@ def settled(members, seconds=5):
                    sum(x["link"] == "open" for x in s["members"]) >= len(members) - 1
                    for s in states) and agreed(members)
     return wait_for(whole, seconds * SLOW, 0.01)
+
+
+def settled_leader(members):
+    """As `settled`, with the member that leads and the others."""
+    last = settled(members)
+    leader = member_of(members, last[0])
+    return last, leader, [m for m in members if m is not leader]
 
 
 def history(members, since):

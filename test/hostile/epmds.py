@@ -1,7 +1,6 @@
 """Attacks by an epmd, and its restart."""
 import os
 import struct
-import threading
 import time
 
 from attacks import Attacks
@@ -18,15 +17,7 @@ class FakeEpmd:
     def __init__(self, behave):
         self.server, self.behave = dist.listen(), behave
         self.port = self.server.getsockname()[1]
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                sock, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+        dist.serve_each(self.server, self.serve)
 
     def serve(self, sock):
         try:

@@ -38,6 +38,18 @@ def listen():
     return server
 
 
+def serve_each(server, serve):
+    """Calls `serve(sock)` for each connection, in a thread of its own, until the server is closed."""
+    def run():
+        while True:
+            try:
+                sock, _ = server.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(sock,), daemon=True).start()
+    threading.Thread(target=run, daemon=True).start()
+
+
 def read_exactly(sock, n):
     data = b""
     while len(data) < n:
@@ -195,20 +207,12 @@ class Acceptor:
         if read_exactly(self.epmd, 2)[1] != 0:
             raise Closed("epmd refuses " + name)
         self.sockets = []
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                sock, _ = self.server.accept()
-            except OSError:
-                return
-            sock.settimeout(20)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.sockets.append(sock)
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+        serve_each(self.server, self.serve)
 
     def serve(self, sock):
+        sock.settimeout(20)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sockets.append(sock)
         try:
             self.behave(sock)
         except (Closed, OSError) as e:
